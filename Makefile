@@ -1,0 +1,66 @@
+# `make` alone lists what can be made; each target's line below is that list.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench lock clean
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Any Python from 3.11 on will do; the first that is new enough is taken.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+VENDOR := specchem/web/static/vendor
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+
+setup: .venv/run.ok ## install what `make run` needs into .venv (nothing outside this folder)
+
+run: .venv/run.ok ## start the product with demo people on 127.0.0.1:8000
+	@exec $(BIN)/specchem serve --demo
+
+test: .venv/dev.ok ## set up, then lint, types and every test
+	@$(MAKE) --no-print-directory check
+	@bash tools/browser.sh
+	@$(BIN)/pytest
+
+check: .venv/dev.ok ## format, lint, strict types, SQL lint
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint --nocolor --disable-progress-bar --processes 2 specchem/db
+
+format: .venv/dev.ok ## put the code into the house's format
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+bench: .venv/dev.ok ## measure the hot paths against the database's own limit
+	@$(BIN)/python -m benchmarks
+
+lock: ## resolve the dependencies anew (needs uv; writes names, versions and hashes only)
+	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --extra build pyproject.toml -o requirements.txt
+	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean: ## remove what set-up made; your data stays
+	@rm -rf .venv node_modules $(VENDOR)
+
+.venv/python.ok:
+	@test -n "$(PYTHON)" || { echo "SpecChem needs Python 3.11 or newer; none was found on the PATH." >&2; exit 1; }
+	@echo "Setting up: a virtual environment in .venv ($$($(PYTHON) --version))"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+.venv/run.ok: .venv/python.ok requirements.txt requirements-node.txt pyproject.toml package-lock.json
+	@echo "Setting up: Python packages (about a minute the first time)"
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@bash tools/browser_files.sh $(VENDOR)
+	@touch $@
+
+.venv/dev.ok: .venv/run.ok requirements-dev.txt
+	@echo "Setting up: what the tests need"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
