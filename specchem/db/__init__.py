@@ -1,0 +1,1 @@
+"""The database: its schema, its rules, its sessions. Knows no domain."""
