@@ -1,0 +1,119 @@
+-- Who is asking, and what may they look at. Every policy is built from the four questions on this page.
+-- Roles and status are read from the tables at each statement, never from a claim in a token.
+--
+-- Every function names its search_path, with pg_temp last: an empty path would look there first for types,
+-- and a caller's own pg_temp.uuid would then run as the owner.
+
+-- The server logs in as a role that owns nothing, bypasses nothing and can become nobody but a client.
+do $$
+begin
+    if not exists (select from pg_roles where rolname = 'specchem_api') then
+        create role specchem_api login noinherit;
+    end if;
+    grant anon, authenticated to specchem_api;
+end $$;
+
+grant usage on schema public to anon, authenticated, service_role;
+grant usage on schema app to authenticated, service_role;
+
+-- A table is closed to everybody, and then each page opens what it means to: no policy or grant that a hand or
+-- a default left behind survives.
+create function app.close(closed regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    policy record;
+begin
+    for policy in select p.polname from pg_catalog.pg_policy as p where p.polrelid = closed loop
+        execute format('drop policy %I on %s', policy.polname, closed);
+    end loop;
+    execute format('alter table %s enable row level security', closed);
+    execute format('alter table %s force row level security', closed);
+    execute format('revoke all on %s from public, anon, authenticated, service_role, specchem_api', closed);
+end $$;
+
+-- The caller, if the account is active and so is its plant; else null, and every policy fails.
+create function app.me() returns uuid
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return (
+        select p.id from public.profiles as p join public.plants as t on t.id = p.plant_id
+        where p.id = auth.uid() and p.status = 'active' and t.is_active
+    );
+end $$;
+
+-- HR of the whole company.
+create function app.is_hr() returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return exists (
+        select from public.admin_roles as r
+        where r.user_id = app.me() and r.role = 'hr_admin' and r.plant_id is null
+    );
+end $$;
+
+create function app.is_dev() returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return exists (
+        select from public.admin_roles as r where r.user_id = app.me() and r.role = 'dev_admin'
+    );
+end $$;
+
+-- The plants whose people the caller looks after. HR is an array of all plants rather than a boolean arm of
+-- each policy, because the arm would cost the index.
+create function app.visible_plants() returns uuid[]
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if app.is_hr() then
+        return array(select t.id from public.plants as t);
+    end if;
+    return array(
+        select r.plant_id from public.admin_roles as r
+        where r.user_id = app.me() and r.plant_id is not null and r.role in ('plant_manager', 'hr_admin')
+    );
+end $$;
+
+grant execute on function app.me(), app.is_hr(), app.is_dev(), app.visible_plants() to authenticated;
+-- A request of the service role has no person in it; triggers ask all the same.
+grant execute on function app.me() to service_role;
+
+-- How a request enters: the person's claims, limits on time, then the client's role, all for this transaction
+-- only. Says whether the person may be here at all.
+create function app.enter(claims text, statement_ms integer, lock_ms integer) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    active boolean;
+begin
+    perform set_config('request.jwt.claims', claims, true);
+    perform set_config('statement_timeout', statement_ms::text, true);
+    perform set_config('lock_timeout', lock_ms::text, true);
+    active := app.me() is not null;
+    perform set_config('role', 'authenticated', true);
+    return active;
+end $$;
+
+-- Which release's schema this is, for the health check.
+create function app.release() returns table (revision text, rules text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select v.version_num, r.hash from specchem.alembic_version as v cross join specchem.rules as r
+$$;
+
+grant usage on schema app to specchem_api;
+grant execute on function app.enter(text, integer, integer), app.me(), app.release() to specchem_api;
+
+-- Every change carries its time, and nobody rewrites when a row was made.
+create function app.touch() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    new.created_at := old.created_at;
+    new.updated_at := now();
+    return new;
+end $$;
+
+-- Refusals carry a sentence for the person, and PostgREST's code for the status: PT404 is 404.
+create function app.refuse(status integer, sentence text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception '%', sentence using errcode = 'PT' || status;
+end $$;
+grant execute on function app.refuse(integer, text) to authenticated, service_role;

@@ -1,0 +1,3 @@
+-- Last: PostgreSQL lets everyone call a new function. Of ours, only what a page granted by name stays callable.
+-- Not by default privileges: those would reach functions that are not ours.
+revoke execute on all functions in schema app from public;

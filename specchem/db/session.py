@@ -1,0 +1,149 @@
+"""One transaction as one person: the only way a request reaches the database."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from specchem.db.refusals import translate
+from specchem.errors import Forbidden, NotFound
+
+if TYPE_CHECKING:
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:  # asyncpg's classes take no parameters at run time, where Litestar reads our handlers' types
+    Pool, Connection = asyncpg.Pool, asyncpg.Connection
+T = TypeVar("T")
+
+STATEMENT_MS = 15_000
+LOCK_MS = 5_000
+ACQUIRE_SECONDS = 10  # for a free connection; then the caller is told to try again
+INACTIVE = "This account is not active. Ask your HR team."
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a verified token says is asking; what they may do is asked of the tables."""
+
+    user_id: UUID
+    session_id: UUID | None = None
+    aal: str = "aal1"
+
+    def claims(self) -> str:
+        """The claims as PostgREST would set them, JSON."""
+        return json.dumps(
+            {
+                "sub": str(self.user_id),
+                "role": "authenticated",
+                "aal": self.aal,
+                **({"session_id": str(self.session_id)} if self.session_id else {}),
+            }
+        )
+
+
+class Db:
+    """A transaction of one person. Rows come back as the shape that is asked for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def all(self, shape: type[T], sql: str, *values: object) -> list[T]:
+        """Every row."""
+        rows = await self.connection.fetch(sql, *values)
+        return [msgspec.convert(dict(row), shape) for row in rows]
+
+    async def maybe(self, shape: type[T], sql: str, *values: object) -> T | None:
+        """The first row, or None."""
+        row = await self.connection.fetchrow(sql, *values)
+        return None if row is None else msgspec.convert(dict(row), shape)
+
+    async def one(
+        self, shape: type[T], sql: str, *values: object, missing: str = "There is no such record."
+    ) -> T:
+        """The first row. Raises NotFound with the sentence ``missing`` where there is none."""
+        row = await self.maybe(shape, sql, *values)
+        if row is None:
+            raise NotFound(missing)
+        return row
+
+    async def value(self, sql: str, *values: object) -> Any:
+        """The first column of the first row, or None."""
+        return await self.connection.fetchval(sql, *values)
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[None]:
+        """What may be refused without losing the rest: a savepoint. Raises SpecChemError as acting_as does."""
+        try:
+            async with self.connection.transaction():
+                yield
+        except asyncpg.PostgresError as error:
+            raise translate(error) from error
+
+    async def run(self, sql: str, *values: object) -> str:
+        """Nothing but the command's tag."""
+        return await self.connection.execute(sql, *values)
+
+
+async def open_pool(url: str, size: int) -> Pool:
+    """A pool of connections as the requests' login role; opens none before the first is wanted."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        init=prepare,
+        reset=_leave_as_is,
+        # A transaction pooler hands each transaction another server, where no prepared statement waits.
+        statement_cache_size=0 if ":6543" in url else 200,
+        server_settings={"application_name": "specchem"},
+        command_timeout=60,
+    )
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    """One connection of its own, for what is done as the owner."""
+    connection = await asyncpg.connect(url)
+    try:
+        await prepare(connection)
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def prepare(connection: Connection) -> None:
+    """Teach a connection to read and write jsonb as Python values."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+    )
+
+
+async def _leave_as_is(_: Connection) -> None:
+    """Nothing is set for longer than a transaction, so there is nothing to reset."""
+
+
+@asynccontextmanager
+async def acting_as(pool: Pool, identity: Identity) -> AsyncIterator[Db]:
+    """One transaction as one person: commits at the end, rolls back on any error.
+
+    Raises Forbidden for an account that is suspended, closed or without a profile, and SpecChemError for what the
+    database refuses (see specchem.db.refusals).
+    """
+    try:
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+            active = await connection.fetchval(
+                "select app.enter($1, $2, $3)", identity.claims(), STATEMENT_MS, LOCK_MS
+            )
+            if not active:
+                raise Forbidden(INACTIVE)
+            yield Db(connection)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise translate(error) from error

@@ -1,0 +1,212 @@
+"""Revisions and rules, in one transaction; the same text online and as a file for Supabase.
+
+Tables change by revision (``migrations/``). Functions, triggers, policies and grants are restated from
+``rules/`` whenever a page changed, so that the file is the truth.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from specchem.db.refusals import BUSY
+from specchem.db.session import Connection
+from specchem.errors import Stopped, Unavailable
+
+HERE = Path(__file__).parent
+LOCK = 7207_2024  # any number, as long as every upgrade takes the same
+
+BEFORE = """\
+set local client_min_messages = warning;
+set local lock_timeout = '10s';
+set local statement_timeout = 0;
+select pg_advisory_xact_lock({lock});
+
+-- What the upgrade itself remembers.
+create schema if not exists specchem;
+revoke all on schema specchem from public;
+create table if not exists specchem.rules (hash text not null, restated_at timestamptz not null default now());
+
+-- Forget the rules: what they made lives in this schema or hangs on it. Tables in it are somebody else's.
+do $$
+begin
+    if exists (
+        select from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = 'app' and c.relkind in ('r', 'p', 'f', 'm')
+    ) then
+        raise exception 'Schema app holds tables, and SpecChem keeps none there: move them to another schema first.';
+    end if;
+end $$;
+drop schema if exists app cascade;
+create schema app;
+revoke all on schema app from public;
+"""
+
+AFTER = """\
+delete from specchem.rules;
+insert into specchem.rules (hash) values ('{hash}');
+notify pgrst, 'reload schema';
+"""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a database stands: its revision (None: empty) and whether its rules are this release's."""
+
+    revision: str | None
+    head: str
+    rules_current: bool
+
+    @property
+    def current(self) -> bool:
+        """Nothing is pending."""
+        return self.revision == self.head and self.rules_current
+
+    def sentence(self) -> str:
+        """The status in words."""
+        if self.current:
+            return f"The database is up to date (revision {self.revision})."
+        pending = [f"revision {self.revision or 'none'} → {self.head}"] if self.revision != self.head else []
+        pending += [] if self.rules_current else ["rules to restate"]
+        return f"Pending: {', '.join(pending)}."
+
+
+async def status(connection: Connection) -> Status:
+    """Where this database stands."""
+    known = await connection.fetchval(
+        "select to_regclass('specchem.rules') is not null and to_regclass('specchem.alembic_version') is not null"
+    )
+    if not known:
+        return Status(None, head(), rules_current=False)
+    return Status(
+        await connection.fetchval("select version_num from specchem.alembic_version"),
+        head(),
+        await connection.fetchval("select hash from specchem.rules") == rules_hash(),
+    )
+
+
+async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool:
+    """Bring the database to this release; False when there was nothing to do.
+
+    All or nothing. Raises Stopped when the database cannot carry the product, Unavailable when it is busy.
+    """
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            # Taken before looking, so that of two upgrades the second finds the first one's work.
+            await connection.execute(f"set local lock_timeout = '10s'; select pg_advisory_xact_lock({LOCK})")
+            before = await status(connection)
+            if before.current:
+                return False
+            await _check(connection, before)
+            say(f"Upgrading the database: {before.sentence()}")
+            await connection.execute(script(before.revision))
+            return True
+    except (
+        asyncpg.LockNotAvailableError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.InterfaceError,
+    ) as error:
+        raise Unavailable(BUSY) from error
+    except asyncpg.RaiseError as error:
+        raise Stopped(str(error)) from error
+    finally:
+        await connection.close()
+
+
+async def _check(connection: Connection, found: Status) -> None:
+    """Refuse early, in words, what would fail late in SQL."""
+    version = connection.get_server_version()
+    if version.major < 15:
+        raise Stopped(f"PostgreSQL {version.major} is too old; SpecChem needs 15 or newer.")
+    if found.revision is not None and found.revision not in _known_revisions():
+        raise Stopped(
+            f"The database is at revision {found.revision}, which this release does not know."
+            " It was upgraded by a newer release; run that one."
+        )
+    owner = await connection.fetchrow(
+        "select rolname, rolsuper or rolbypassrls as bypasses from pg_roles where rolname = current_user"
+    )
+    assert owner is not None  # noqa: S101  the role we are
+    if not owner["bypasses"]:
+        raise Stopped(
+            f"Role {owner['rolname']} needs BYPASSRLS to own the tables: row security is forced on them."
+        )
+    if await connection.fetchval("select to_regnamespace('auth') is null"):
+        raise Stopped("Schema auth is missing: run `specchem db upgrade` once with a superuser's connection.")
+
+
+def script(revision: str | None) -> str:
+    """The upgrade from a revision (None: from nothing) to this release, as SQL without transaction statements."""
+    pages = [f"-- {page.name}\n{page.read_text()}" for page in _pages("rules")]
+    return "\n".join(
+        [
+            BEFORE.format(lock=LOCK),
+            _revisions(revision) if revision != head() else "",
+            *pages,
+            AFTER.format(hash=rules_hash()),
+        ]
+    )
+
+
+async def supply_platform(url: str) -> bool:
+    """Where schema auth is missing, make what Supabase would have: roles and schema auth. Needs a superuser."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"select pg_advisory_xact_lock({LOCK})")
+            if await connection.fetchval("select to_regnamespace('auth') is not null"):
+                return False
+            if not await connection.fetchval("select rolsuper from pg_roles where rolname = current_user"):
+                raise Stopped(
+                    "This PostgreSQL has no schema auth (it is not Supabase), and making it takes a superuser:"
+                    " run `specchem db upgrade` once with a superuser's connection."
+                )
+            await connection.execute("set local client_min_messages = warning")
+            for page in _pages("local"):
+                await connection.execute(page.read_text())
+            return True
+    finally:
+        await connection.close()
+
+
+def head() -> str:
+    """This release's revision."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    assert newest is not None  # noqa: S101  there is at least the first
+    return newest
+
+
+def rules_hash() -> str:
+    """A fingerprint of the rules' pages."""
+    return hashlib.sha256(b"\0".join(page.read_bytes() for page in _pages("rules"))).hexdigest()
+
+
+def _pages(folder: str) -> list[Path]:
+    return sorted((HERE / folder).glob("*.sql"))
+
+
+def _known_revisions() -> set[str]:
+    return {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _revisions(since: str | None) -> str:
+    """Alembic's own text for the revisions after one."""
+    text = io.StringIO()
+    config = _config()
+    config.output_buffer = text
+    command.upgrade(config, f"{since or 'base'}:head", sql=True)
+    return text.getvalue()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(HERE / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
