@@ -1,0 +1,54 @@
+"""What goes out about courses. Answers do not: no shape here has a place for one."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+
+class CourseRow(msgspec.Struct, frozen=True):
+    """A course as the table holds it."""
+
+    id: UUID
+    slug: str
+    title: str
+    version: str
+    is_published: bool
+    content_hash: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ChoiceOut(msgspec.Struct, frozen=True):
+    """One of a question's choices."""
+
+    key: str
+    text: str
+
+
+class QuestionOut(msgspec.Struct, frozen=True):
+    """A question; ``multiple`` says that more than one choice is right."""
+
+    key: str
+    prompt: str
+    multiple: bool
+    choices: list[ChoiceOut]
+
+
+class SectionOut(msgspec.Struct, frozen=True):
+    """A section: its text in Markdown, then its questions."""
+
+    key: str
+    title: str
+    body: str
+    questions: list[QuestionOut]
+
+
+class CourseContent(msgspec.Struct, frozen=True):
+    """A course with all its sections, in order."""
+
+    id: UUID
+    slug: str
+    title: str
+    version: str
+    sections: list[SectionOut]

@@ -1,0 +1,1 @@
+"""What learners answered and did; added, never changed."""

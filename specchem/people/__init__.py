@@ -1,0 +1,1 @@
+"""People, their plants and their roles."""

@@ -1,0 +1,128 @@
+"""What may come in about people, and what goes out (guide: validations/auth.ts)."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+import msgspec
+from pydantic import BeforeValidator, model_validator
+
+from specchem.vocabulary import AdminRoleName, Email, Input, Name, Status
+
+
+class CreateProfile(Input):
+    """A profile for an account that exists (guide: createProfileSchema); ``id`` is the account's."""
+
+    id: UUID
+    plant_id: UUID
+    first_name: Name
+    last_name: Name
+    email: Email
+    job_title: Name | None = None
+    status: Status = "active"
+
+
+def _not_empty(value: object) -> object:
+    if value is None:
+        raise ValueError("cannot be empty")
+    return value
+
+
+NotEmpty = BeforeValidator(_not_empty)  # a field may be left out, and then it stays
+
+
+class UpdateProfile(Input):
+    """What HR may change of a profile (guide: updateProfileSchema); at least one field."""
+
+    plant_id: Annotated[UUID | None, NotEmpty] = None
+    first_name: Annotated[Name | None, NotEmpty] = None
+    last_name: Annotated[Name | None, NotEmpty] = None
+    job_title: Name | None = None
+    status: Annotated[Status | None, NotEmpty] = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field to change")
+        return self
+
+
+class AdminRole(Input):
+    """A role to grant or revoke (guide: adminRoleSchema).
+
+    A plant manager needs a plant, a dev admin has none, and HR without a plant is HR of the whole company.
+    """
+
+    role: AdminRoleName
+    plant_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _scope_fits(self) -> Self:
+        if self.role == "plant_manager" and self.plant_id is None:
+            raise ValueError("plant_id is needed for a plant manager")
+        if self.role == "dev_admin" and self.plant_id is not None:
+            raise ValueError("a dev admin has no plant_id")
+        return self
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A person as the table holds them."""
+
+    id: UUID
+    plant_id: UUID
+    first_name: str
+    last_name: str
+    email: str
+    job_title: str | None
+    status: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Plant(msgspec.Struct, frozen=True):
+    """A plant as the table holds it; ``timezone`` is an IANA name."""
+
+    id: UUID
+    name: str
+    timezone: str
+    is_active: bool
+    is_default: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class ProfileWithPlant(msgspec.Struct, frozen=True):
+    """A person and their plant."""
+
+    profile: Profile
+    plant: Plant
+
+
+class Role(msgspec.Struct, frozen=True):
+    """A role as the table holds it."""
+
+    id: UUID
+    user_id: UUID
+    role: str
+    plant_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class RoleChecks(msgspec.Struct, frozen=True):
+    """What a person's roles amount to while the person is active."""
+
+    is_admin: bool
+    is_plant_manager: bool
+    is_hr_admin: bool
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """The caller: profile, plant, roles and what those amount to."""
+
+    profile: Profile
+    plant: Plant
+    roles: list[Role]
+    is_admin: bool
+    is_plant_manager: bool
+    is_hr_admin: bool

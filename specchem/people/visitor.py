@@ -1,0 +1,47 @@
+"""Whoever looks at a page: their name, their plant's clock, and where the menu may take them."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from specchem.db.session import Db, Identity
+from specchem.people.operations import get_me, get_plants
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the menu."""
+
+    address: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """What every page shows of its visitor."""
+
+    name: str
+    plant: str
+    zone: ZoneInfo
+    links: tuple[Link, ...]
+
+
+async def get_visitor(db: Db, me: Identity) -> Visitor:
+    """The visitor of this request."""
+    found = await get_me(db, me.user_id)
+    links = [Link("/", "My courses")]
+    looked_after = {role.plant_id for role in found.roles if role.plant_id is not None}
+    if looked_after:
+        links += [
+            Link(f"/plants/{plant.id}", plant.name)
+            for plant in await get_plants(db)
+            if plant.id in looked_after
+        ]
+    if found.is_hr_admin or len(looked_after) > 1:
+        links.append(Link("/company", "Company" if found.is_hr_admin else "My plants"))
+    profile = found.profile
+    return Visitor(
+        f"{profile.first_name} {profile.last_name}",
+        found.plant.name,
+        ZoneInfo(found.plant.timezone),
+        tuple(links),
+    )

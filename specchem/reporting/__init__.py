@@ -1,0 +1,1 @@
+"""What managers and HR read; reads every domain, is read by none."""
