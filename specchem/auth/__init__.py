@@ -1,0 +1,1 @@
+"""Who you are: accounts, tokens and the guard of the doors."""
