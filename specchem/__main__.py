@@ -1,0 +1,5 @@
+"""``python -m specchem``."""
+
+from specchem.cli import app
+
+app()

@@ -1,0 +1,253 @@
+"""``specchem …``: serve, look after the database, make the first people, check the reports."""
+
+import asyncio
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import typer
+from alembic.util import CommandError
+from rich.console import Console
+from rich.table import Table
+
+from specchem.auth.accounts import AuthError, create_account
+from specchem.db import database, embedded, upgrade
+from specchem.db.database import Database
+from specchem.db.refusals import translate
+from specchem.db.session import connected
+from specchem.errors import SpecChemError, Stopped
+from specchem.ready import be_ready
+from specchem.seed import seed
+from specchem.settings import Settings, is_loopback, load
+
+app = typer.Typer(
+    help="SpecChem Safety Training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
+people_app = typer.Typer(help="Make people.", no_args_is_help=True)
+report_app = typer.Typer(help="Check the reports.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
+app.add_typer(people_app, name="people")
+app.add_typer(report_app, name="report")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+T = TypeVar("T")
+
+Url = Annotated[
+    str | None, typer.Option("--database-url", help="The owner's connection, instead of the setting.")
+]
+
+
+def say(line: str) -> None:
+    """Progress goes to stderr: what a command prints stays usable."""
+    err.print(line, style="dim", markup=False)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """What goes wrong is a sentence and exit status 1, never a stack trace."""
+    try:
+        yield
+    except (SpecChemError, AuthError) as error:
+        err.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    except asyncpg.ClientConfigurationError:
+        # Its own words may hold a piece of the address, and that a password.
+        err.print("SPECCHEM_DATABASE_URL or --database-url has a part that cannot be used.", style="red")
+        raise typer.Exit(1) from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        known = translate(error)
+        unknown = f"The database refused: {type(error).__name__}."
+        err.print(str(known) if isinstance(known, SpecChemError) else unknown, style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
+def settings_with(url: str | None) -> Settings:
+    """The settings, with a command's own database."""
+    settings = load()
+    if url is None:
+        return settings
+    try:
+        return Settings.model_validate({**settings.model_dump(), "database_url": url})
+    except ValueError:
+        raise Stopped("--database-url is not a PostgreSQL address.") from None
+
+
+def on_database(
+    url: str | None, work: Callable[[Database], Coroutine[Any, Any, T]], *, ready: bool = True
+) -> T:
+    """Run work against the database; ``ready``: one that is upgraded (the embedded one is, by itself)."""
+
+    async def whole(where: Database) -> T:
+        if ready:
+            await be_ready(where, may_upgrade=where.is_embedded, say=say)
+        return await work(where)
+
+    with in_words(), database.opened(settings_with(url), say) as where:
+        return asyncio.run(whole(where))
+
+
+@app.command()
+def serve(
+    demo: Annotated[
+        bool, typer.Option("--demo", help="With six plants of invented people; loopback only.")
+    ] = False,
+    upgrade_first: Annotated[
+        bool,
+        typer.Option("--upgrade", help="Upgrade an external database first (the embedded one always is)."),
+    ] = False,
+) -> None:
+    """Start the server (SPECCHEM_HOST, SPECCHEM_PORT; Ctrl-C stops it, and the embedded PostgreSQL)."""
+    from specchem.serve import run  # the other commands start faster without a web server
+
+    # A polite kill ends like Ctrl-C: through the finally clauses, which put PostgreSQL away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with in_words(), suppress(KeyboardInterrupt):
+        settings = load()
+        if demo and not is_loopback(settings.host):
+            raise Stopped(
+                f"--demo shows known passwords, so it serves loopback only, not SPECCHEM_HOST={settings.host}."
+            )
+        with database.opened(settings, say) as where:
+            run(settings, where, may_upgrade=upgrade_first or where.is_embedded, demo=demo, say=say)
+
+
+@db_app.command("upgrade")
+def db_upgrade(url: Url = None) -> None:
+    """Bring the database to this release: revisions and rules, in one transaction."""
+
+    async def work(where: Database) -> None:
+        await database.ensure_ready(where)
+        changed = await upgrade.upgrade(where.owner, say)
+        await database.ensure_logins(where)
+        out.print(
+            "The database is upgraded." if changed else "The database is up to date; nothing was touched."
+        )
+
+    on_database(url, work, ready=False)
+
+
+@db_app.command("status")
+def db_status(url: Url = None) -> None:
+    """Say where the database stands; exit status 1 when something is pending."""
+
+    async def work(where: Database) -> upgrade.Status:
+        async with connected(where.owner) as connection:
+            return await upgrade.status(connection)
+
+    found = on_database(url, work, ready=False)
+    out.print(found.sentence())
+    raise typer.Exit(0 if found.current else 1)
+
+
+@db_app.command("sql")
+def db_sql(
+    since: Annotated[str | None, typer.Option("--from", help="A revision; absent: from nothing.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--write", help="A folder such as supabase/migrations, instead of stdout.")
+    ] = None,
+) -> None:
+    """Write the upgrade as SQL, the very text that `db upgrade` runs."""
+    with in_words():
+        try:
+            text = f"begin;\n{upgrade.script(since)}commit;\n"
+        except CommandError:
+            raise Stopped(f"There is no revision {since}.") from None
+        if folder is None:
+            sys.stdout.write(text)
+            return
+        file = folder / f"{upgrade.head()}_specchem.sql"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        except OSError as error:
+            raise Stopped(f"{file} cannot be written ({error.strerror}).") from None
+        out.print(f"Wrote {file}", markup=False)
+
+
+@db_app.command("seed")
+def db_seed(url: Url = None) -> None:
+    """Make the six plants and the course where they are missing; what is there stays."""
+
+    async def work(where: Database) -> None:
+        await seed(where.owner, say)
+        out.print("Plants and courses are in place.")
+
+    on_database(url, work)
+
+
+@people_app.command("create")
+def people_create(
+    email: Annotated[str, typer.Argument(help="The person's address.")],
+    plant: Annotated[str, typer.Option(help="The plant they work in, by name.")],
+    first_name: Annotated[str | None, typer.Option()] = None,
+    last_name: Annotated[str | None, typer.Option()] = None,
+    job_title: Annotated[str | None, typer.Option()] = None,
+    role: Annotated[str | None, typer.Option(help="hr_admin, plant_manager or dev_admin.")] = None,
+    role_plant: Annotated[
+        str | None, typer.Option(help="The role's plant; absent: a manager's own, HR's whole company.")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Make an account and print its one-time password; this is how the first admin comes."""
+    password = secrets.token_urlsafe(12)
+
+    async def work(where: Database) -> None:
+        from specchem.people.creation import NewPerson, create_person
+
+        async with connected(where.owner) as connection:
+            person = NewPerson.checked(
+                email=email, plant=plant, first_name=first_name, last_name=last_name, job_title=job_title,
+                role=role, role_plant=role_plant or (plant if role == "plant_manager" else None),
+            )  # fmt: skip
+            async with connection.transaction():
+                await create_person(
+                    connection, person, lambda: create_account(connection, person.email, password)
+                )
+        out.print(f"{person.email} can sign in with the one-time password", end=" ")
+        sys.stdout.write(password + "\n")
+
+    on_database(url, work)
+
+
+@report_app.command("verify")
+def report_verify(url: Url = None) -> None:
+    """Recount the question reports from the events; exit status 1 on any difference."""
+
+    async def work(where: Database) -> list[asyncpg.Record]:
+        async with connected(where.owner) as connection:
+            return await connection.fetch(
+                "select plant_id, course_id, section_key, question_key, counted, recounted"
+                " from app.counter_differences order by 1, 2, 3, 4"
+            )
+
+    rows = on_database(url, work)
+    if not rows:
+        out.print("The counters agree with the events.")
+        return
+    table = Table("plant", "section", "question", "counted", "recounted")
+    for row in rows:
+        table.add_row(
+            *(str(row[name]) for name in ("plant_id", "section_key", "question_key", "counted", "recounted"))
+        )
+    out.print(table)
+    raise typer.Exit(1)
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """List the settings, what each means and its default."""
+    table = Table("variable", "meaning", "default")
+    for name, field in Settings.model_fields.items():
+        table.add_row(f"SPECCHEM_{name.upper()}", field.description or "", str(field.default or "—"))
+    out.print(table)
+    out.print(f"Data folder: {embedded.default_folder(load().data_dir)}")

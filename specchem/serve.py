@@ -1,0 +1,110 @@
+"""Runs the server: database ready, port open, requests answered, everything put away at the end."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import uvicorn
+
+from specchem.auth.keys import load_or_create
+from specchem.db import embedded
+from specchem.db.database import Database
+from specchem.errors import Stopped
+from specchem.ready import be_ready
+from specchem.settings import Settings
+from specchem.web.app import create_app
+
+WATCH_SECONDS = 2
+
+
+class Server(uvicorn.Server):
+    """uvicorn, saying when people can come."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, then the word."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def run(
+    settings: Settings,
+    where: Database,
+    *,
+    may_upgrade: bool,
+    demo: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM. Raises Stopped when it cannot start."""
+
+    listening = _listen(settings)
+    # With port 0 the system chose one.
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+
+    async def whole() -> None:
+        await be_ready(where, may_upgrade=may_upgrade, say=say)
+        lines: list[str] = []
+        if demo:
+            from specchem.demo import accounts_in_words, make_demo  # nobody else needs it
+
+            await make_demo(where, say)
+            lines = accounts_in_words()
+        folder = embedded.default_folder(settings.data_dir)
+        embedded.claim(folder)
+        key = load_or_create(folder)
+        config = uvicorn.Config(
+            create_app(settings, where, key),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=10,
+        )
+        server = Server(config, lambda: _ready(settings, lines, say))
+        watch = asyncio.create_task(_watch(where, folder, say)) if where.is_embedded else None
+        await server.serve(sockets=[listening])
+        if watch is not None:
+            watch.cancel()
+        if not server.started:
+            raise Stopped("The server could not start; the reason is above.")
+
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    asyncio.run(whole())
+
+
+async def _watch(where: Database, folder: Path, say: Callable[[str], None]) -> None:
+    """Bring the embedded PostgreSQL back when it has died under us; until then requests are told 503."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        try:
+            await (await asyncpg.connect(where.api, timeout=WATCH_SECONDS)).close()
+        except (ConnectionError, FileNotFoundError):
+            # Joining the server starts it; our own use of it goes on, so leaving again does not stop it.
+            with suppress(embedded.EmbeddedError):
+                await asyncio.to_thread(lambda: embedded.start(folder, say=say).close())
+        except (asyncpg.PostgresError, OSError):
+            pass  # it is there: starting, stopping, or full
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The port, taken before any long work, so that one that is taken is told at once."""
+    try:
+        family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise Stopped(
+            f"The server cannot listen on {settings.host}:{settings.port} ({error.strerror});"
+            " choose another SPECCHEM_HOST or SPECCHEM_PORT."
+        ) from None
+
+
+def _ready(settings: Settings, lines: list[str], say: Callable[[str], None]) -> None:
+    for line in lines:
+        say(line)
+    say(f"Ready: {settings.base_url}  (Ctrl-C stops it)")

@@ -1,0 +1,1 @@
+"""The application put together: errors, templates, static files."""

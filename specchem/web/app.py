@@ -1,0 +1,116 @@
+"""The application put together."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from litestar import Litestar, get
+from litestar.config.csrf import CSRFConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+
+from specchem.auth import api as auth_api
+from specchem.auth.accounts import Accounts
+from specchem.auth.keys import SigningKey
+from specchem.auth.tokens import Tokens
+from specchem.db.database import Database
+from specchem.db.session import Pool, open_pool
+from specchem.db.upgrade import head, rules_hash
+from specchem.doors import Pooled
+from specchem.errors import Unavailable
+from specchem.settings import Settings
+from specchem.web import api, pages
+from specchem.web.headers import protect
+from specchem.web.problems import answer
+
+HERE = Path(__file__).parent
+MAX_BODY = 6 * 1024 * 1024  # bytes: 500 events with 8 KB of extra data each fit
+
+
+def create_app(settings: Settings, database: Database, key: SigningKey) -> Litestar:
+    """The whole server over one database. Opens its pools at start-up and closes them at the end."""
+    tokens = Tokens(key, settings.base_url + "/auth/v1")
+    # What a browser may send back only encrypted.
+    secure = settings.base_url.startswith("https:")
+
+    @asynccontextmanager
+    async def pools(app: Litestar) -> AsyncIterator[None]:
+        requests = await open_pool(database.api, settings.pool_size)
+        auth = await open_pool(database.auth, max(2, settings.pool_size // 4))
+        app.state.pool, app.state.accounts = requests, Accounts(auth, tokens)
+        try:
+            yield
+        finally:
+            await requests.close()
+            await auth.close()
+
+    return Litestar(
+        route_handlers=[
+            api.router,
+            auth_api.router,
+            pages.router,
+            healthz,
+            create_static_files_router(
+                "/static", [HERE / "static"], include_in_schema=False, cache_control=None
+            ),
+        ],
+        dependencies={
+            "pool": Provide(_pool, sync_to_thread=False),
+            "tokens": Provide(_tokens, sync_to_thread=False),
+            "accounts": Provide(_accounts, sync_to_thread=False),
+        },
+        state=State({"tokens": tokens, "secure": secure, "release": (head(), rules_hash())}),
+        lifespan=[pools],
+        exception_handlers={Exception: answer},
+        before_send=[protect, pages.renew],
+        csrf_config=CSRFConfig(
+            secret=key.secret("csrf"),
+            cookie_name="specchem-csrf",
+            cookie_secure=secure,
+            cookie_httponly=True,
+            cookie_samesite="lax",
+            exclude=["^/api/", "^/auth/v1/", "^/static/", "^/healthz$"],
+        ),
+        template_config=TemplateConfig(
+            directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=pages.dress
+        ),
+        openapi_config=api.openapi,
+        plugins=[api.OurReading()],
+        request_max_body_size=MAX_BODY,
+        logging_config=None,
+        pdb_on_exception=False,
+        debug=False,
+    )
+
+
+def _pool(state: State) -> Pool:
+    found: Pool = state.pool
+    return found
+
+
+def _tokens(state: State) -> Tokens:
+    found: Tokens = state.tokens
+    return found
+
+
+def _accounts(state: State) -> Accounts:
+    found: Accounts = state.accounts
+    return found
+
+
+@get("/healthz", summary="Is the server well?", security=[{}], tags=["health"])
+async def healthz(pool: Pooled, state: State) -> dict[str, str]:
+    """200 when the database answers and the schema is this release's; else 503."""
+    try:
+        async with pool.acquire(timeout=5) as connection:
+            row = await connection.fetchrow("select * from app.release()", timeout=5)
+    except Exception as error:  # whatever it is, we are not well
+        logging.getLogger("specchem").warning("health check failed: %s", type(error).__name__)
+        raise Unavailable("The database does not answer.") from None
+    if row is None or (row["revision"], row["rules"]) != state.release:
+        raise Unavailable("The database's schema is not this release's; run `specchem db upgrade`.")
+    return {"status": "ok"}

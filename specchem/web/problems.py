@@ -1,0 +1,158 @@
+"""Errors become answers: a problem document (RFC 9457) for programs, a page with the sentence for people."""
+
+import logging
+import re
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+from litestar import Response
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
+from litestar.response import Redirect, Template
+from pydantic import ValidationError
+
+from specchem.auth.api import in_supabase_words
+from specchem.auth.guard import COOKIE, Ask, login_address, no_session_cookie, own_page
+from specchem.db.refusals import translate
+from specchem.errors import BadInput, Forbidden, NotFound, NotSignedIn, Problem, SpecChemError
+
+log = logging.getLogger("specchem")
+
+FOR_PROGRAMS = ("/api/", "/auth/v1/", "/healthz")
+SENTENCES = {
+    404: "There is nothing at this address.",
+    405: "That cannot be done here.",
+    413: "Too much was sent at once.",
+    403: "The form is too old. Go back, reload the page and try again.",
+}
+MISSING = re.compile(r"^Missing required \w+ parameter '(\w+)'")  # what Litestar says, and nothing more
+NOT_A_FORM = "What was sent could not be read. Go back, reload the page and try again."
+TOO_DEEP = "What was sent is nested too deeply."
+BROKEN = (
+    "Something went wrong on our side. Nothing was lost; try again, and tell your administrator if it stays."
+)
+
+
+def answer(request: Ask, error: Exception) -> Response[Any]:
+    """The one exception handler; whatever is unexpected is logged here and told to nobody."""
+    known = understood(error)
+    if known.status >= 500 and request.url.path.startswith("/static/") and _unusable_name(error):
+        known = NotFound(SENTENCES[404])
+    if known.status >= 500 and known is not error:
+        log.error(
+            "unexpected %s in %s at %s %s",
+            type(error).__name__,
+            place(error),
+            request.method,
+            request.url.path,
+        )
+    if request.url.path.startswith(FOR_PROGRAMS):
+        return problem(request, known)
+    if isinstance(known, NotSignedIn):
+        address = _way_back(request)
+        stale = [no_session_cookie(secure=request.app.state.secure)] if COOKIE in request.cookies else []
+        if request.headers.get("hx-request"):
+            return Response(b"", status_code=200, headers={"HX-Redirect": address}, cookies=stale)
+        return Redirect(address, status_code=303, cookies=stale)
+    if known.problems and not any(one.field for one in known.problems):
+        known = BadInput(NOT_A_FORM)  # its words are for programs
+    if request.headers.get("hx-request"):
+        return Template(
+            "_refused.html",
+            context={"sentence": str(known)},
+            status_code=known.status,
+            headers={"HX-Reswap": "none"},  # what the visitor filled in stays
+        )
+    return Template(
+        "error.html",
+        context={"title": known.title, "sentence": str(known), "problems": known.problems},
+        status_code=known.status,
+    )
+
+
+def _way_back(request: Ask) -> str:
+    """The sign-in page that brings the visitor back; from a form sent, to the page that the form was on."""
+    page = own_page(urlsplit(request.headers.get("referer", "")).path)
+    if request.method != "POST" or page in {"/", "/login"}:
+        return login_address(request)
+    return f"/login?next={quote(page)}"
+
+
+def _unusable_name(error: Exception) -> bool:
+    # A NUL in it, or too long: no file can have it.
+    return isinstance(error, ValueError) or isinstance(error.__cause__, OSError)
+
+
+def place(error: BaseException) -> str:
+    """Where in our code an error came from; a whole stack trace may hold SQL and what people sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "specchem" in Path(frame.filename).parts] or frames
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "nowhere"
+
+
+def problem(request: Ask, error: SpecChemError) -> Response[dict[str, Any]]:
+    """A problem document, with every field at fault."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": str(error),
+        "errors": [asdict(one) for one in error.problems],
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if error.status == 503:
+        headers["Retry-After"] = "2"
+    if request.url.path.startswith("/auth/v1/"):
+        code = "validation_failed" if error.status < 500 else "unexpected_failure"
+        words, more = in_supabase_words(request, error.status, code, str(error))
+        body, headers = body | words, headers | more
+    return Response(body, status_code=error.status, media_type="application/problem+json", headers=headers)
+
+
+def understood(error: Exception) -> SpecChemError:
+    """Any error as one of ours."""
+    match error:
+        case SpecChemError():
+            return error
+        case ValidationError():
+            return bad_input([(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()])
+        case ValidationException():
+            found = error.extra if isinstance(error.extra, list) else []
+            faults = [one for one in found if isinstance(one, dict)]
+            if any(one.get("source") == "body" for one in faults):
+                return BadInput("The body must be JSON.", (Problem("", "a JSON body is needed"),))
+            if missing := MISSING.search(error.detail):
+                return bad_input([(missing[1], "is needed")])
+            return bad_input([(str(one.get("key", "")), str(one.get("message", ""))) for one in faults])
+        case asyncpg.PostgresError() | asyncpg.InterfaceError() | OSError() | TimeoutError():
+            known = translate(error)  # from the auth service's work; acting_as does its own
+            return known if isinstance(known, SpecChemError) else SpecChemError(BROKEN)
+        case RecursionError():
+            return BadInput(TOO_DEEP, (Problem("", TOO_DEEP),))
+        case InternalServerException() if "disconnected" in error.detail:
+            return BadInput("The request broke off before it was whole.")  # nobody is there to read it
+        case TypeError() if traceback.extract_tb(error.__traceback__)[-1].name == "_decode_csrf_token":
+            return Forbidden(SENTENCES[403])  # a file or foreign letters where the form's token belongs
+        case UnicodeDecodeError():
+            return BadInput("The body is not JSON that can be read.", (Problem("", "not valid UTF-8"),))
+        case HTTPException() if error.status_code == 400:
+            return BadInput("The body is not JSON that can be read.", (Problem("", "not valid JSON"),))
+        case HTTPException() if error.status_code < 500:
+            known = SpecChemError(SENTENCES.get(error.status_code, "That cannot be done."))
+            known.status = error.status_code
+            known.title = {403: "Not allowed", 404: "Not found", 405: "Not allowed"}.get(
+                error.status_code, "Bad request"
+            )
+            return known
+        case _:
+            return SpecChemError(BROKEN)
+
+
+def bad_input(faults: list[tuple[str, str]]) -> BadInput:
+    """Every field's fault, at once and in words."""
+    problems = tuple(Problem(field, message.removeprefix("Value error, ")) for field, message in faults)
+    named = ", ".join(sorted({one.field for one in problems if one.field}))
+    return BadInput(f"Please check {named}." if named else "Please check what was sent.", problems)
