@@ -1,0 +1,135 @@
+"""A real PostgreSQL, upgraded by the real upgrade, with people in it; each test rolls back or has a copy."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from specchem.db import database, embedded, upgrade
+from specchem.db.database import Database
+from specchem.db.session import Pool, open_pool, prepare
+from specchem.seed import seed
+from tests.world import World, populate
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+@contextmanager
+def temporary_server(bin_dir: Path | None = None) -> Iterator[embedded.Server]:
+    """A server of its own in a folder that an unprivileged user can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="specchem-test-"))
+    folder.chmod(0o711)
+    try:
+        with embedded.start(folder / "data", bin_dir=bin_dir, say=lambda _: None) as running:
+            yield running.server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A server with a template database in it: upgraded, seeded, populated."""
+
+    server: embedded.Server
+    world: World
+
+    async def copy(self) -> Database:
+        """A new database like the template."""
+        return await self._create("template template_world owner postgres")
+
+    async def empty(self) -> Database:
+        """A new database with nothing of ours in it."""
+        return await self._create("")
+
+    async def _create(self, options: str) -> Database:
+        name = f"t_{uuid4().hex}"
+        connection = await asyncpg.connect(self.server.dsn("supabase_admin"))
+        try:
+            await connection.execute(f"create database {name} {options}")
+        finally:
+            await connection.close()
+        return database.of_server(self.server, name)
+
+    async def seeded(self) -> Database:
+        """A new database with plants and courses, and nobody in it."""
+        database_ = await self.empty()
+        await upgrade.supply_platform(database_.platform)
+        await upgrade.upgrade(database_.owner)
+        await seed(database_.owner)
+        return database_
+
+
+async def make_cluster(server: embedded.Server) -> Cluster:
+    connection = await asyncpg.connect(server.dsn("supabase_admin"))
+    try:
+        await connection.execute("create database template_world")
+    finally:
+        await connection.close()
+    template = database.of_server(server, "template_world")
+    await upgrade.supply_platform(template.platform)
+    await upgrade.upgrade(template.owner)
+    await seed(template.owner)
+    return Cluster(server, await populate(template))
+
+
+@pytest.fixture(scope="session")
+async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+    """The embedded PostgreSQL 18; tests/db/conftest.py asks for PostgreSQL 15 as well."""
+    with temporary_server(getattr(request, "param", None)) as server:
+        # Hundreds of databases are made and thrown away; none has to outlive a power cut.
+        connection = await asyncpg.connect(server.dsn("supabase_admin"))
+        await connection.execute("alter system set fsync = off")
+        await connection.execute("select pg_reload_conf()")
+        await connection.close()
+        yield await make_cluster(server)
+
+
+@pytest.fixture(scope="session")
+async def shared(cluster: Cluster) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The connection whose transactions are rolled back: a superuser's, so that it can become anyone."""
+    copy = await cluster.copy()
+    connection = await asyncpg.connect(copy.platform)
+    await prepare(connection)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def people(cluster: Cluster, shared: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[World]:
+    """The world, in a transaction that is rolled back: `async with people.acting("ana") as db`."""
+    transaction = shared.transaction()
+    await transaction.start()
+    try:
+        yield cluster.world.at(shared)
+    finally:
+        await transaction.rollback()
+
+
+@pytest.fixture
+async def fresh(cluster: Cluster) -> Database:
+    """A populated database of this test's own, for what must commit."""
+    return await cluster.copy()
+
+
+@pytest.fixture
+async def pool(fresh: Database) -> AsyncIterator[Pool]:
+    """The requests' pool on `fresh`, logged in as specchem_api."""
+    opened = await open_pool(fresh.api, 16)
+    yield opened
+    await opened.close()
+
+
+def missing_postgres_15() -> str | None:
+    """Why PostgreSQL 15 is not tested against, or None."""
+    if DEBIAN_15.is_dir():
+        return None
+    if os.environ.get("CI") == "true":
+        raise RuntimeError("PostgreSQL 15 is missing; in CI that is a failure.")
+    return "there is no PostgreSQL 15 on this machine"

@@ -1,0 +1,223 @@
+"""`specchem …` as an administrator types it."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from specchem.db import upgrade
+from specchem.db.database import Database
+from specchem.seed import PLANTS
+from tests.conftest import Cluster
+from tests.program import (
+    Program,
+    command,
+    data_folder,
+    meanwhile,
+    one_time_password,
+    processes_in,
+    said_why,
+    specchem,
+)
+
+COLUMBUS = ("--plant", "Columbus, OH")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with data_folder() as folder:
+        yield folder
+
+
+async def value(database: Database, sql: str, *values: object) -> object:
+    connection = await asyncpg.connect(database.platform)
+    try:
+        return await connection.fetchval(sql, *values)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ((), ["serve", "db", "people", "report", "settings"]),
+        (("--help",), ["serve", "db", "people", "report", "settings"]),
+        (("db", "--help"), ["upgrade", "status", "sql", "seed"]),
+        (("people", "--help"), ["create"]),
+        (("people", "create", "--help"), ["email", "--plant", "--role"]),
+        (("report", "--help"), ["verify"]),
+        (("serve", "--help"), ["--demo", "--upgrade", "loopback"]),
+        (("settings",), ["SPECCHEM_DATABASE_URL", "SPECCHEM_PORT", "8000", "Data folder"]),
+    ],
+)
+def test_help_says_what_there_is(folder: Path, words: tuple[str, ...], named: list[str]) -> None:
+    done = specchem(folder, *words)
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    assert all(name in said for name in named), said
+    assert "Traceback" not in said
+
+
+def test_the_first_admin_comes_from_the_command_line(folder: Path) -> None:
+    """On an empty folder: made, upgraded, seeded, and the password is the last word of one line."""
+    hr = specchem(folder, "people", "create", "Hr@Example.com", *COLUMBUS, "--role", "hr_admin")
+    assert hr.stdout.startswith("hr@example.com can sign in")
+    assert len(hr.stdout.splitlines()) == 1
+    assert not processes_in(folder.parent)
+    names = ("--first-name", "Ann", "--last-name", "Lee", "--job-title", "Plant Manager")
+    manager = specchem(
+        folder, "people", "create", "pm@example.com", *COLUMBUS, *names, "--role", "plant_manager"
+    )
+    other = specchem(
+        folder,
+        "people",
+        "create",
+        "pm2@example.com",
+        *COLUMBUS,
+        "--role",
+        "plant_manager",
+        "--role-plant",
+        "Denver, CO",
+    )
+    program = Program(folder).wait_until_ready()
+    assert _me(program, "hr@example.com", one_time_password(hr))["is_hr_admin"] is True
+    me = _me(program, "pm@example.com", one_time_password(manager))
+    assert (me["profile"]["first_name"], me["profile"]["last_name"], me["profile"]["job_title"]) == names[
+        1::2
+    ]
+    assert (me["plant"]["name"], me["roles"][0]["plant_id"]) == ("Columbus, OH", me["plant"]["id"])
+    me = _me(program, "pm2@example.com", one_time_password(other))
+    assert me["roles"][0]["plant_id"] != me["plant"]["id"]
+    assert program.end() == 0
+
+
+def _me(program: Program, email: str, password: str) -> Any:
+    with closing(program.sign_in(email, password)) as client:
+        return client.get("/api/v1/me").json()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("not-an-address", *COLUMBUS), ["email"]),
+        (("a@b", *COLUMBUS), ["email"]),
+        (("x@example.com", "--plant", "Atlantis"), ["Atlantis", "Columbus, OH", "Denver, CO"]),
+        (("x@example.com", "--plant", "Closed, NV"), ["Closed, NV"]),
+        (("x@example.com", *COLUMBUS, "--role", "king"), ["role", "hr_admin"]),
+        (("x@example.com", *COLUMBUS, "--role", "dev_admin", "--role-plant", "Denver, CO"), ["dev admin"]),
+        (("x@example.com", *COLUMBUS, "--role", "hr_admin", "--role-plant", "Atlantis"), ["Atlantis"]),
+        (("x@example.com", *COLUMBUS, "--first-name", "\x1b[31mred"), ["first_name", "control"]),
+        (("x@example.com", *COLUMBUS, "--job-title", "x" * 101), ["job_title"]),
+        (("bad", *COLUMBUS, "--role", "king", "--first-name", " "), ["email", "role", "first_name"]),
+        (("ANA@example.com", *COLUMBUS), ["already"]),
+        (("[red]@example.com", *COLUMBUS), ["email"]),
+    ],
+)
+async def test_a_person_that_cannot_be_made(fresh: Database, words: tuple[str, ...], said: list[str]) -> None:
+    before = (
+        await value(fresh, "select count(*) from auth.users"),
+        await value(fresh, "select count(*) from invitations"),
+    )
+    done = await meanwhile("people", "create", *words, "--database-url", fresh.owner)
+    assert said_why(done, *said)
+    assert not done.stdout
+    after = (
+        await value(fresh, "select count(*) from auth.users"),
+        await value(fresh, "select count(*) from invitations"),
+    )
+    assert after == before
+
+
+async def test_one_that_was_suspended_is_told_of(fresh: Database) -> None:
+    assert said_why(
+        await meanwhile("people", "create", "sue@example.com", *COLUMBUS, "--database-url", fresh.owner),
+        "already",
+    )
+
+
+async def test_an_empty_database_is_upgraded_once(cluster: Cluster) -> None:
+    empty = await cluster.empty()
+    there = ("--database-url", empty.platform)
+    for words in (("people", "create", "x@example.com", *COLUMBUS), ("report", "verify"), ("db", "seed")):
+        assert said_why(await meanwhile(*words, *there), "Pending", "specchem db upgrade")
+    before = await meanwhile("db", "status", *there)
+    assert (before.returncode, before.stdout[:8]) == (1, "Pending:")
+    first = await meanwhile("db", "upgrade", *there)
+    assert (first.returncode, first.stdout) == (0, "The database is upgraded.\n")
+    again = await meanwhile("db", "upgrade", *there)
+    assert (again.returncode, again.stdout) == (0, "The database is up to date; nothing was touched.\n")
+    after = await meanwhile("db", "status", *there)
+    assert (after.returncode, upgrade.head() in after.stdout) == (0, True)
+    for _ in range(2):
+        assert (await meanwhile("db", "seed", *there)).returncode == 0
+        assert await value(empty, "select count(*) from plants") == len(PLANTS)
+    assert await value(empty, "select count(*) from courses") == 1
+
+
+async def test_the_sql_is_the_upgrade(cluster: Cluster, tmp_path: Path) -> None:
+    printed = await meanwhile("db", "sql")
+    assert printed.returncode == 0
+    assert printed.stdout.startswith("begin;\n")
+    assert printed.stdout.endswith("commit;\n")
+    assert not printed.stderr
+    written = await meanwhile("db", "sql", "--write", str(tmp_path / "supabase" / "migrations"))
+    (file,) = (tmp_path / "supabase" / "migrations").iterdir()
+    assert written.stdout == f"Wrote {file}\n"
+    assert file.read_text() == printed.stdout
+
+    empty = await cluster.empty()
+    await upgrade.supply_platform(empty.platform)
+    psql = [
+        str(cluster.server.bin_dir / "psql"),
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-f",
+        str(file),
+        empty.owner,
+    ]
+    done = await asyncio.create_subprocess_exec(*psql)
+    assert await done.wait() == 0
+    assert (await meanwhile("db", "status", "--database-url", empty.owner)).returncode == 0
+    rest = await meanwhile("db", "sql", "--from", upgrade.head())
+    assert rest.returncode == 0
+    assert len(rest.stdout) < len(printed.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("db", "sql", "--from", "no-such-revision"), ["no-such-revision"]),
+        (("db", "sql", "--write", "/proc/nowhere"), ["/proc/nowhere"]),
+        (("db", "status", "--database-url", "mysql://me:hush@here/there"), ["--database-url"]),
+        (("db", "status", "--database-url", "postgresql://me:hush@127.0.0.1:1/x"), ["database"]),
+        (
+            ("db", "upgrade", "--database-url", "postgresql://me:hush@127.0.0.1:1/x?sslmode=perhaps"),
+            ["--database-url"],
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(words: tuple[str, ...], said: list[str]) -> None:
+    done = command(*words)
+    assert said_why(done, *said)
+    assert "hush" not in done.stderr
+
+
+async def test_the_counters_are_verified(fresh: Database) -> None:
+    there = ("--database-url", fresh.owner)
+    assert (await meanwhile("report", "verify", *there)).stdout == "The counters agree with the events.\n"
+    await value(
+        fresh,
+        "insert into question_counters (plant_id, course_id, section_key, question_key, shard, attempts, wrong,"
+        " first_attempts, people) select p.id, c.id, 'security', 'none', 0, 3, 1, 1, 1 from plants p, courses c"
+        " where p.name = 'Denver, CO' and c.slug = 'outside'",
+    )
+    differs = await meanwhile("report", "verify", *there)
+    assert differs.returncode == 1
+    assert "security" in differs.stdout
+    assert "Traceback" not in differs.stderr

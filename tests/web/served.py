@@ -1,0 +1,132 @@
+"""The real app over a real database, asked as the people of the world, who all have one password."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import asyncpg
+import httpx
+from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric import ec
+from litestar import Litestar
+
+from specchem.auth.keys import SigningKey
+from specchem.db.database import Database
+from specchem.settings import Settings
+from specchem.web.app import create_app
+from tests.world import World
+
+PASSWORD = "correct horse battery"
+# A verifier names its own cost: with a small one the same code signs in at once.
+VERIFIER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+KEY = SigningKey(ec.generate_private_key(ec.SECP256R1()))
+
+
+@dataclass
+class Served:
+    """A running app: `await served.get("ana", "/api/v1/me")`; nobody's name asks without a token."""
+
+    app: Litestar
+    client: httpx.AsyncClient
+    world: World
+    database: Database
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    async def sign_in(self, who: str, password: str = PASSWORD, **more: Any) -> httpx.Response:
+        body = {"email": f"{who}@example.com", "password": password}
+        return await self.client.post("/auth/v1/token?grant_type=password", json=body, **more)
+
+    async def token(self, who: str) -> str:
+        """A token as the door gives it; one per person is enough."""
+        if who not in self._tokens:
+            answer = await self.sign_in(who)
+            assert answer.status_code == 200, answer.text
+            self._tokens[who] = answer.json()["access_token"]
+        return self._tokens[who]
+
+    async def ask(self, who: str | None, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = more.pop("headers", {})
+        if who is not None:
+            headers = {"Authorization": f"Bearer {await self.token(who)}", **headers}
+        return await self.client.request(method, path, headers=headers, **more)
+
+    async def get(self, who: str | None, path: str) -> httpx.Response:
+        return await self.ask(who, "GET", path)
+
+    async def post(self, who: str | None, path: str, json: object) -> httpx.Response:
+        return await self.ask(who, "POST", path, json=json)
+
+    async def owner(self, sql: str, *values: object) -> Any:
+        """One statement as the database's superuser, for what no door does; its first value."""
+        connection = await asyncpg.connect(self.database.platform)
+        try:
+            return await connection.fetchval(sql, *values)
+        finally:
+            await connection.close()
+
+    def address(self, path: str) -> str:
+        """A path with names in it: `/users/{ana}/roles`, `/plants/{Columbus}/courses/{hazmat}/learners`."""
+        plants = {name.split(",")[0]: key for name, key in self.world.plant.items()}
+        return "/api/v1" + path.format(**self.world.person, **plants, **self.world.course)
+
+
+@asynccontextmanager
+async def alive(app: Litestar) -> AsyncIterator[None]:
+    """The app's lifespan in one task of its own: a fixture is set up in one task and torn down in another."""
+    up, down = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            up.set()
+            await down.wait()
+
+    life = asyncio.create_task(live())
+    await asyncio.wait({life, asyncio.create_task(up.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        down.set()
+        await life
+
+
+@asynccontextmanager
+async def serving(database: Database, world: World, **settings: Any) -> AsyncIterator[Served]:
+    """The app, from start-up to its end."""
+    app = create_app(Settings(pool_size=4, **settings), database, KEY)
+    transport = httpx.ASGITransport(cast(Any, app))
+    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        served = Served(app, client, world, database)
+        await served.owner(
+            "with done as (update auth.users set encrypted_password = $1 where email is not null returning 1)"
+            " select count(*) from done",
+            VERIFIER,
+        )
+        yield served
+
+
+def is_problem(answer: httpx.Response, status: int | None = None) -> bool:
+    """Assert the one shape of every refusal, and that it tells nothing of the inside."""
+    said = f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:600]}"
+    assert answer.headers["content-type"].startswith("application/problem+json"), said
+    body = answer.json()
+    assert body.keys() >= {"type", "title", "status", "detail", "errors"}, said
+    assert body["status"] == answer.status_code, said
+    assert body["title"], said
+    assert body["detail"], said
+    assert all(one.keys() == {"field", "message"} for one in body["errors"]), said
+    assert 400 <= answer.status_code < 600, said
+    for word in (
+        "Traceback",
+        "asyncpg",
+        "select ",
+        "insert into",
+        "SQLSTATE",
+        'File "/',
+        "litestar",
+        "pydantic",
+    ):
+        assert word not in answer.text, said
+    assert status is None or answer.status_code == status, said
+    return True
