@@ -18,7 +18,7 @@ from rich.table import Table
 from specchem.auth.accounts import AuthError, create_account
 from specchem.db import database, embedded, upgrade
 from specchem.db.database import Database
-from specchem.db.refusals import translate
+from specchem.db.refusals import FAULTS, translate
 from specchem.db.session import connected
 from specchem.errors import SpecChemError, Stopped
 from specchem.ready import be_ready
@@ -64,7 +64,7 @@ def in_words() -> Iterator[None]:
         # Its own words may hold a piece of the address, and that a password.
         err.print("SPECCHEM_DATABASE_URL or --database-url has a part that cannot be used.", style="red")
         raise typer.Exit(1) from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except FAULTS as error:
         known = translate(error)
         unknown = f"The database refused: {type(error).__name__}."
         err.print(str(known) if isinstance(known, SpecChemError) else unknown, style="red", markup=False)

@@ -22,7 +22,7 @@ import asyncpg
 import msgspec
 
 from specchem.db.database import Database
-from specchem.db.refusals import translate
+from specchem.db.refusals import FAULTS, translate
 from specchem.db.session import Db, Identity, prepare
 
 PLANT_OF = {
@@ -79,7 +79,7 @@ class World:
                 await self.connection.execute(
                     "reset role; reset request.jwt.claims; reset search_path; set constraints all immediate"
                 )
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAULTS as error:
             raise translate(error) from error
 
     async def owner(self, sql: str, *values: object) -> Any:

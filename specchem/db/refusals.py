@@ -50,18 +50,20 @@ SENTENCES: dict[str, SpecChemError] = {
     ),
 }
 
+# What can come out of asyncpg. The third is its own confusion: the server said goodbye between two statements, or a
+# prepared statement met an upgraded schema.
+FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+
 BUSY = "The database is busy or restarting; nothing was done. Try again in a moment."
 RETRY = "Somebody else changed the same record at that moment; nothing was done. Try again."
 
 
 def translate(error: BaseException) -> BaseException:
     """Our error for the database's; one we have no words for is given back and becomes a plain 500."""
-    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError):
-        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-            return BadInput("A value sent cannot be stored.")  # asyncpg.DataError: refused before it was sent
-        return Unavailable(BUSY)
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return BadInput("A value sent cannot be stored.")  # asyncpg.DataError: refused before it was sent
     if not isinstance(error, asyncpg.PostgresError):
-        return error
+        return Unavailable(BUSY) if isinstance(error, FAULTS) else error
     code: str = error.sqlstate or ""
     constraint: str = getattr(error, "constraint_name", None) or ""
     if code.startswith("PT"):  # raised by our own rules, with a sentence for a person

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
-from specchem.db.refusals import translate
+from specchem.db.refusals import FAULTS, translate
 from specchem.errors import Forbidden, NotFound
 
 if TYPE_CHECKING:
@@ -145,5 +145,5 @@ async def acting_as(pool: Pool, identity: Identity) -> AsyncIterator[Db]:
             if not active:
                 raise Forbidden(INACTIVE)
             yield Db(connection)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except FAULTS as error:
         raise translate(error) from error

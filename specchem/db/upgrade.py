@@ -112,6 +112,7 @@ async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool
         asyncpg.LockNotAvailableError,
         asyncpg.OperatorInterventionError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
     ) as error:
         raise Unavailable(BUSY) from error
     except asyncpg.RaiseError as error:

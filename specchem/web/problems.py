@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import asyncpg
 from litestar import Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.response import Redirect, Template
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 
 from specchem.auth.api import in_supabase_words
 from specchem.auth.guard import COOKIE, Ask, login_address, no_session_cookie, own_page
-from specchem.db.refusals import translate
+from specchem.db.refusals import FAULTS, translate
 from specchem.errors import BadInput, Forbidden, NotFound, NotSignedIn, Problem, SpecChemError
 
 log = logging.getLogger("specchem")
@@ -127,7 +126,7 @@ def understood(error: Exception) -> SpecChemError:
             if missing := MISSING.search(error.detail):
                 return bad_input([(missing[1], "is needed")])
             return bad_input([(str(one.get("key", "")), str(one.get("message", ""))) for one in faults])
-        case asyncpg.PostgresError() | asyncpg.InterfaceError() | OSError() | TimeoutError():
+        case _ if isinstance(error, FAULTS):
             known = translate(error)  # from the auth service's work; acting_as does its own
             return known if isinstance(known, SpecChemError) else SpecChemError(BROKEN)
         case RecursionError():

@@ -1,9 +1,11 @@
 """acting_as: one transaction as one person, and nothing of it left behind."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import asyncpg
@@ -131,6 +133,43 @@ async def test_a_person_suspended_meanwhile_is_out_at_the_next_request(narrow: P
     with pytest.raises(Forbidden):
         async with acting_as(narrow, people.identity("ana")):
             pytest.fail("came in")
+
+
+async def test_a_server_that_says_goodbye_and_lingers_is_unavailable(
+    cluster: Cluster, standing: Database, people: World
+) -> None:
+    """A killed server's last word reaches us before its socket closes; the connection is not used again."""
+    theirs = f"{cluster.server.socket_dir}/.s.PGSQL.{cluster.server.port}"
+    clients: list[asyncio.StreamWriter] = []
+    relays: list[asyncio.Task[None]] = []
+
+    async def relay(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            target.write(data)
+        target.close()
+
+    async def accept(reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        there, server = await asyncio.open_unix_connection(theirs)
+        clients.append(client)
+        relays.extend([asyncio.create_task(relay(reader, server)), asyncio.create_task(relay(there, client))])
+
+    async def say_goodbye() -> None:
+        words = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"
+        clients[0].write(b"E" + (len(words) + 4).to_bytes(4) + words)
+        await asyncio.sleep(0.1)
+
+    with tempfile.TemporaryDirectory() as place:
+        between = await asyncio.start_unix_server(accept, f"{place}/.s.PGSQL.{cluster.server.port}")
+        pool = await open_pool(standing.api.replace(quote(str(cluster.server.socket_dir)), place), 1)
+        with pytest.raises(Unavailable):
+            async with acting_as(pool, people.identity("ana")):
+                await say_goodbye()
+        async with acting_as(pool, people.identity("ana")) as db:
+            assert await db.value("select 1") == 1
+        assert len(clients) == 2
+        await pool.close()
+        await asyncio.gather(*relays)
+        between.close()
 
 
 async def test_a_database_that_is_gone_is_unavailable(people: World, cluster: Cluster) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from specchem.db import embedded
 from specchem.db.embedded import EmbeddedError, Server, start
+from specchem.db.refusals import FAULTS
 from specchem.db.unprivileged import NUMBERS
 
 ROOT = os.geteuid() == 0
@@ -254,7 +255,7 @@ async def insert_until_it_breaks(server: Server, acknowledged: list[int]) -> Non
     try:
         while True:
             acknowledged.append(await db.fetchval("insert into marks default values returning mark"))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+    except FAULTS:
         db.terminate()
 
 
@@ -288,7 +289,7 @@ async def test_a_busy_process_of_a_killed_server_is_ended(folder: Path) -> None:
     os.kill(postmaster(folder), signal.SIGKILL)
     after = await asyncio.to_thread(start, folder, say=quiet)
     assert await ask(after.server, "select count(*) from pg_stat_activity where query like 'do %'") == 0
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
+    with pytest.raises(FAULTS):
         await busy
     db.terminate()
     after.close()
