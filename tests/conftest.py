@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -48,14 +49,21 @@ class Cluster:
         """A new database with nothing of ours in it."""
         return await self._create("")
 
+    async def drop(self, copy: Database) -> None:
+        """Throw a database away before the disk has written it; nobody is asked whether they still use it."""
+        await self._run(f"drop database {urlsplit(copy.owner).path[1:]} with (force)")
+
     async def _create(self, options: str) -> Database:
         name = f"t_{uuid4().hex}"
+        await self._run(f"create database {name} {options}")
+        return database.of_server(self.server, name)
+
+    async def _run(self, sql: str) -> None:
         connection = await asyncpg.connect(self.server.dsn("supabase_admin"))
         try:
-            await connection.execute(f"create database {name} {options}")
+            await connection.execute(sql)
         finally:
             await connection.close()
-        return database.of_server(self.server, name)
 
     async def seeded(self) -> Database:
         """A new database with plants and courses, and nobody in it."""
@@ -113,9 +121,11 @@ async def people(cluster: Cluster, shared: "asyncpg.Connection[asyncpg.Record]")
 
 
 @pytest.fixture
-async def fresh(cluster: Cluster) -> Database:
+async def fresh(cluster: Cluster) -> AsyncIterator[Database]:
     """A populated database of this test's own, for what must commit."""
-    return await cluster.copy()
+    copy = await cluster.copy()
+    yield copy
+    await cluster.drop(copy)
 
 
 @pytest.fixture
