@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
-people_app = typer.Typer(help="Make people.", no_args_is_help=True)
+people_app = typer.Typer(help="Make people, and review what they see.", no_args_is_help=True)
 report_app = typer.Typer(help="Check the reports.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(people_app, name="people")
@@ -165,13 +165,16 @@ def db_sql(
         if folder is None:
             sys.stdout.write(text)
             return
-        file = folder / f"{upgrade.head()}_specchem.sql"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        except OSError as error:
-            raise Stopped(f"{file} cannot be written ({error.strerror}).") from None
-        out.print(f"Wrote {file}", markup=False)
+        _write(folder / f"{upgrade.head()}_specchem.sql", text)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Stopped(f"{file} cannot be written ({error.strerror}).") from None
+    out.print(f"Wrote {file}", markup=False)
 
 
 @db_app.command("seed")
@@ -219,6 +222,33 @@ def people_create(
     on_database(url, work)
 
 
+@people_app.command("can-see")
+def people_can_see(
+    email: Annotated[str, typer.Argument(help="The person's address.")],
+    tables: Annotated[list[str] | None, typer.Option("--table", help="Of this table alone.")] = None,
+    url: Url = None,
+) -> None:
+    """Say what a person sees, how many rows, and by which rule."""
+    from specchem.isolation import explorer
+
+    async def work(where: Database) -> tuple[explorer.Person, list[explorer.Sight]]:
+        async with connected(where.owner) as connection:
+            transaction = connection.transaction(readonly=True)
+            await transaction.start()
+            try:
+                person = await explorer.find(connection, email)
+                return person, await explorer.can_see(connection, person, tables or [])
+            finally:
+                await transaction.rollback()
+
+    person, sights = on_database(url, work)
+    out.print(person.in_words(), markup=False)
+    shown = Table("table", "rows", "by which rule")
+    for sight in sights:
+        shown.add_row(sight.table, f"{sight.rows:,}", sight.rule)
+    out.print(shown)
+
+
 @report_app.command("verify")
 def report_verify(url: Url = None) -> None:
     """Recount the question reports from the events; exit status 1 on any difference."""
@@ -241,6 +271,48 @@ def report_verify(url: Url = None) -> None:
         )
     out.print(table)
     raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    isolation: Annotated[
+        bool, typer.Option("--isolation", help="Try who may do what, in a transaction that is rolled back.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report as a page, too.")] = None,
+    url: Url = None,
+) -> None:
+    """Examine the database; exit status 1 when something is not as it should be."""
+    from specchem.isolation import lints, matrix, report  # a cast of people that no other command needs
+
+    if not isolation:
+        raise typer.BadParameter("say what to examine; there is --isolation so far.")
+
+    async def work(where: Database) -> tuple[list[matrix.Cell], list[str]]:
+        async with connected(where.owner) as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                missing = matrix.unexpected(await matrix.look(connection))
+                broken = [*missing, *await lints.broken(connection)]
+                say("Trying who may do what …")
+                return await matrix.prove(connection), broken
+            finally:
+                await transaction.rollback()
+
+    cells, broken = on_database(url, work)
+    for table in report.as_text(cells):
+        out.print(table)
+    out.print(report.LEGEND)
+    if html is not None:
+        with in_words():
+            _write(html, report.as_html(cells, broken, "PostgreSQL"))
+    deviations = [str(cell) for cell in cells if cell.deviates]
+    for line in (*deviations, *broken):
+        out.print(line, style="red", markup=False)
+    out.print(
+        f"{len(cells):,} cells, {len(deviations)} deviations; {len(broken)} broken rules of the schema."
+    )
+    raise typer.Exit(1 if deviations or broken else 0)
 
 
 @app.command("settings")

@@ -322,7 +322,7 @@ async def test_an_explanation_is_told_to_those_who_have_answered(people: World) 
         "app.chosen(null)", "app.admit(null, null, null, null)", "app.steps(null, null)",
         "app.supported_percent(null, null)",
         "app.open_section(null, null)", "app.accept_invitation(null, null)", "app.close('public.answer_keys')",
-        "app.tidy('')", "public.handle_new_user()",
+        "app.tidy('')", "app.handle_new_user()",
     ],
 )  # fmt: skip
 async def test_what_works_behind_the_rules_cannot_be_called(people: World, who: str, call: str) -> None:

@@ -59,8 +59,6 @@ GUIDE_INDEXES = {
     "question_events_plant_question_answered_idx": "(plant_id, question_key, answered_at DESC)",
     "profiles_active_plant_idx": "(plant_id) WHERE (status = 'active'::user_status)",
 }
-OURS = "n.nspname in ('public', 'app')"
-CLIENTS = ["anon", "authenticated", "service_role", "specchem_api"]
 
 
 async def rows(people: World, sql: str, *values: object) -> list[Any]:
@@ -126,21 +124,6 @@ async def test_every_time_has_a_time_zone(people: World) -> None:  # guide-measu
     assert found == []
 
 
-async def test_every_foreign_key_has_an_index(people: World) -> None:
-    found = await rows(
-        people,
-        """select c.conname::text from pg_constraint c
-        where c.contype = 'f' and c.connamespace = 'public'::regnamespace and not exists (
-            select from pg_index i where i.indrelid = c.conrelid and i.indpred is null
-            and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)""",
-    )
-    # Of the events' and the counters' the indexes begin with another of their columns.
-    assert set(found) <= {
-        "question_events_course_id_fkey", "activity_events_course_id_fkey", "question_counters_course_id_fkey",
-        "enrollments_user_plant_fkey", "progress_user_plant_fkey",
-    }  # fmt: skip
-
-
 async def test_nothing_cascades_into_the_record(people: World) -> None:  # guide-measured: ON DELETE CASCADE
     found = await rows(
         people,
@@ -148,142 +131,3 @@ async def test_nothing_cascades_into_the_record(people: World) -> None:  # guide
         and conrelid::regclass::text in ('enrollments', 'progress', 'question_events', 'activity_events')""",
     )
     assert found == []
-
-
-async def test_every_table_has_row_security_enabled_and_forced(people: World) -> None:
-    # guide-measured: ENABLE RLS "on all tables"
-    found = await rows(
-        people,
-        f"""select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where {OURS} and c.relkind in ('r', 'p') and not (c.relrowsecurity and c.relforcerowsecurity)""",
-    )
-    assert found == []
-
-
-async def test_policies_are_for_signed_in_people_one_per_table_and_action(people: World) -> None:
-    found = await rows(
-        people,
-        "select tablename, cmd, roles::text[], permissive from pg_policies where schemaname = 'public'",
-    )
-    assert {(roles[0], permissive) for _, _, roles, permissive in found} == {("authenticated", "PERMISSIVE")}
-    assert len({(table, action) for table, action, *_ in found}) == len(found)
-    assert all(action != "ALL" for _, action, *_ in found)
-
-
-async def test_every_function_has_a_fixed_search_path_that_ends_in_pg_temp(people: World) -> None:
-    found = await rows(
-        people,
-        f"""select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        where {OURS} and 'search_path=pg_catalog, pg_temp' <> all(coalesce(p.proconfig, '{{}}'))""",
-    )
-    assert found == []
-
-
-async def test_definers_live_outside_the_exposed_schema_but_for_sign_up(people: World) -> None:
-    found = await rows(
-        people,
-        """select p.oid::regprocedure::text from pg_proc p where p.pronamespace = 'public'::regnamespace""",
-    )
-    assert found == ["handle_new_user()"]
-
-
-async def test_who_may_call_what(people: World) -> None:
-    """The whole list: a function that is not in it may be called by nobody but the owner."""
-    found = await rows(
-        people,
-        f"""select g.role, p.proname::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        cross join unnest($1::text[]) as g (role)
-        where {OURS} and has_function_privilege(g.role, p.oid, 'execute')""",
-        CLIENTS,
-    )
-    by_role = {role: {name for who, name in found if who == role} for role in CLIENTS}
-    assert by_role == {
-        "anon": set(),
-        "specchem_api": {"enter", "me", "release"},
-        "service_role": {"me", "refuse"},
-        "authenticated": {
-            "me", "is_hr", "is_dev", "visible_plants", "refuse", "explain", "my_sections",
-            "report_plant", "visible_person", "known_course", "percent", "wilson_low", "wilson_high",
-        },
-    }  # fmt: skip
-
-
-async def test_no_function_is_open_to_public(people: World) -> None:
-    found = await rows(
-        people,
-        f"""select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        where {OURS} and (p.proacl is null or exists (select from aclexplode(p.proacl) a where a.grantee = 0))""",
-    )
-    assert found == []
-
-
-async def test_views_look_with_the_callers_eyes(people: World) -> None:
-    found = await rows(
-        people,
-        f"""select c.relname::text, c.reloptions from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where {OURS} and c.relkind in ('v', 'm')""",
-    )
-    assert {name for name, _ in found} == {"completion", "question_difficulty", "counter_differences"}
-    assert all(options == ["security_invoker=true"] for _, options in found)
-
-
-async def test_clients_have_no_grant_that_row_security_does_not_cover(people: World) -> None:
-    # guide-measured: default grants
-    found = await rows(
-        people,
-        f"""select c.relname::text, a.privilege_type from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        cross join aclexplode(c.relacl) a
-        where {OURS} and c.relkind <> 'i' and a.grantee <> c.relowner
-        and a.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')""",
-    )
-    assert found == []
-
-
-SERVICE = {
-    "INSERT SELECT UPDATE": "plants profiles courses enrollments progress",
-    "DELETE INSERT SELECT UPDATE": "admin_roles invitations sections questions question_choices answer_keys",
-    "INSERT SELECT": "question_events activity_events",
-    "SELECT": "question_counters",
-}
-
-
-async def test_grants_on_whole_tables(people: World) -> None:
-    """Every grant on a table there is; whatever else a client writes, it writes by columns."""
-    found = await rows(
-        people,
-        """select a.grantee::regrole::text, c.relname::text, string_agg(a.privilege_type, ' ' order by a.privilege_type)
-        from pg_class c cross join aclexplode(c.relacl) a
-        where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.grantee <> c.relowner
-        group by 1, 2""",
-    )
-    read = "plants profiles courses enrollments progress question_events activity_events question_counters"
-    content = "sections questions question_choices answer_keys"
-    assert set(found) == {
-        *(("service_role", table, what) for what, tables in SERVICE.items() for table in tables.split()),
-        *(("authenticated", table, "SELECT") for table in read.split()),
-        *(("authenticated", table, "INSERT SELECT UPDATE") for table in content.split()),
-        ("authenticated", "admin_roles", "DELETE SELECT"),
-    }
-
-
-async def test_grants_by_column(people: World) -> None:
-    """What the server decides is in no list."""
-    found = await rows(
-        people,
-        """select c.relname || ' ' || a.privilege_type, string_agg(t.attname, ' ' order by t.attname)
-        from pg_attribute t join pg_class c on c.oid = t.attrelid cross join aclexplode(t.attacl) a
-        where c.relnamespace = 'public'::regnamespace and a.grantee = 'authenticated'::regrole group by 1""",
-    )
-    assert dict(found) == {
-        "plants INSERT": "is_active name timezone",
-        "plants UPDATE": "is_active name timezone",
-        "profiles INSERT": "email first_name id job_title last_name plant_id status",
-        "profiles UPDATE": "first_name job_title last_name plant_id status",
-        "admin_roles INSERT": "plant_id role user_id",
-        "courses INSERT": "is_published slug title version",
-        "courses UPDATE": "is_published title version",
-        "enrollments INSERT": "course_id plant_id user_id",
-        "progress UPDATE": "current_section progress_percent",
-        "question_events INSERT": "answered_at course_id id is_correct question_key response_meta section_key user_id",
-        "activity_events INSERT": "course_id event_type id meta occurred_at user_id",
-    }

@@ -197,16 +197,16 @@ DRIFT = {
         grant delete on public.profiles to service_role;
         grant select on public.courses to specchem_api;
         grant execute on function app.chosen(public.question_events) to authenticated;
-        grant execute on function public.handle_new_user() to anon;
+        grant execute on function app.handle_new_user() to anon;
         revoke usage on schema public from authenticated""",
     "switches": """
         alter table public.profiles disable row level security;
         alter table public.plants no force row level security;
         alter table public.question_events disable trigger refuses_change;
-        alter function public.handle_new_user() reset all""",
+        alter function app.handle_new_user() reset all""",
     "functions": """
         create or replace function app.is_hr() returns boolean language sql as 'select true';
-        create or replace function public.handle_new_user() returns trigger language plpgsql
+        create or replace function app.handle_new_user() returns trigger language plpgsql
         as 'begin return new; end';
         create view app.evil as select * from public.answer_keys;
         drop trigger keeps on public.progress;

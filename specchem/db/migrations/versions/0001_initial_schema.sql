@@ -228,9 +228,10 @@ create table public.question_events (
     response_meta jsonb,
     answered_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
-    -- Counts a person's attempts at a question, and answers "right once?" without a scan.
+    -- Counts a person's attempts at a question, and answers "right once?" without a scan. The course comes first, so
+    -- that its foreign key needs no index of its own.
     constraint question_events_attempt_unique
-    unique (user_id, course_id, section_key, question_key, attempt_index),
+    unique (course_id, user_id, section_key, question_key, attempt_index),
     constraint question_events_attempt_positive check (attempt_index > 0),
     constraint question_events_evidence_known check (evidence in ('server_graded', 'client_asserted')),
     constraint question_events_section_key_tidy
@@ -274,6 +275,7 @@ create index activity_events_plant_course_event_idx
 on public.activity_events (plant_id, course_id, event_type);
 create index activity_events_occurred_at_idx on public.activity_events (occurred_at);
 create index activity_events_user_event_idx on public.activity_events (user_id, event_type);
+create index activity_events_course_id_idx on public.activity_events (course_id);
 -- A course is started once and completed once; viewing is looked up by section.
 create unique index activity_events_once_unique
 on public.activity_events (user_id, course_id, event_type) where event_type <> 'view_section';
@@ -293,3 +295,4 @@ create table public.question_counters (
     people bigint not null,
     primary key (plant_id, course_id, section_key, question_key, shard)
 );
+create index question_counters_course_id_idx on public.question_counters (course_id);

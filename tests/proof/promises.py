@@ -1,0 +1,288 @@
+"""What the record promises, each as one statement and what the database says to it.
+
+The matrix proves who may do what; these prove what becomes of it: that triggers and checks do their work. A promise is
+a statement by somebody of the cast (or `owner`, `auth service`), and a row count or an SQLSTATE.
+"""
+
+from dataclasses import dataclass
+
+from specchem.db.session import Connection
+from specchem.isolation import matrix
+from specchem.isolation.cast import KINDS, Cast, Kind
+
+BROKEN = "PX001"  # what `so` raises where the effect is not there
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Who does what, what is said to it, and the trigger, check or function that it rests on."""
+
+    rests_on: str
+    who: str
+    sql: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.rests_on}: {self.who}: {self.sql}"
+
+
+def so(doing: str, condition: str) -> str:
+    """Do something, and see that it had this effect."""
+    return (
+        f"do $so$ begin {doing}; if ({condition}) is not true then raise exception using errcode = '{BROKEN}';"
+        " end if; end $so$"
+    )
+
+
+def promises(cast: Cast) -> list[Promise]:
+    """All of them, with this cast's ids in them."""
+    ids = {
+        **{f"[{name}]": f"'{key}'" for name, key in cast.plant.items()},
+        **{f"<{name}>": f"'{key}'" for name, key in cast.person.items()},
+        **{f"@{name}": f"'{key}'" for name, key in cast.course.items()},
+    }
+
+    def filled(text: str) -> str:
+        for name, key in ids.items():
+            text = text.replace(name, key)
+        return text
+
+    return [Promise(rests_on, who, filled(sql), said) for rests_on, who, sql, said in ALL]
+
+
+async def broken(connection: Connection, cast: Cast) -> list[str]:
+    """The promises that are not kept."""
+    kinds = {kind.name: kind for kind in KINDS} | {
+        "owner": Kind("owner", db_role="postgres"),
+        "auth service": Kind("auth service", db_role="supabase_auth_admin"),
+    }
+    by_kind: dict[str, list[Promise]] = {}
+    for promise in promises(cast):
+        by_kind.setdefault(promise.who, []).append(promise)
+    found = []
+    for who, theirs in by_kind.items():
+        claims = cast.claims(kinds[who])
+        said = await matrix.attempt(
+            connection, kinds[who].db_role, claims, [promise.sql for promise in theirs]
+        )
+        found += [
+            f"{promise} should be {promise.said}, is {code}"
+            for promise, code in zip(theirs, said, strict=True)
+            if code != promise.said
+        ]
+    return found
+
+
+# ---------------------------------------------------------------- the promises
+ANSWER = "insert into public.question_events (user_id, course_id, section_key, question_key, response_meta{}) values"
+ACTIVITY = "insert into public.activity_events (user_id, course_id, event_type, meta{}) values"
+RIGHT = ANSWER.format("") + " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\"]}')"
+# The quiz has one question that can be answered, and one that waits for its key.
+OWN = "user_id = <associate> and course_id = @quiz"
+ENROLLED = "select {} from public.enrollments e where " + OWN
+MARKED = "select {} from public.progress g where " + OWN
+LATEST = "select {} from public.question_events q where " + OWN + " order by attempt_index desc limit 1"
+OUTSIDE = "insert into public.enrollments (user_id, course_id) values (<associate>, @new)"
+
+TOUCHED = {
+    "plants": "id = [A]", "profiles": "id = <associate>", "admin_roles": "user_id = <HR>",
+    "invitations": "plant_id = [A]", "courses": "id = @quiz", "progress": OWN,
+}  # fmt: skip
+TIDY = {
+    "plants": "name", "profiles": "first_name last_name job_title", "courses": "title version",
+    "invitations": "first_name last_name job_title",
+}  # fmt: skip
+
+ALL: list[tuple[str, str, str, str]] = [
+    # Who is asking.
+    ("app.me", "associate", so("perform 1", "app.me() = <associate>"), "0"),
+    ("app.me", "suspended HR", so("perform 1", "app.me() is null"), "0"),
+    ("app.me", "of a closed plant", so("perform 1", "app.me() is null"), "0"),
+    ("app.me", "no profile", so("perform 1", "app.me() is null"), "0"),
+    # When a row was made is not rewritten.
+    *(
+        ("touches", "owner", so(
+            f"update public.{table} set created_at = 'epoch' where {where}",
+            f"select bool_and(created_at <> 'epoch' and updated_at = now()) from public.{table} where {where}",
+        ), "0")
+        for table, where in TOUCHED.items()
+    ),
+    ("touches on enrollments", "owner", so(
+        "update public.enrollments set created_at = 'epoch' where " + OWN, ENROLLED.format("created_at <> 'epoch'")
+    ), "0"),
+    # Texts are tidy: trimmed, not blank, short, without control characters.
+    *(
+        (f"{table}_{column}_tidy", "owner", f"update public.{table} set {column} = {text} where {TOUCHED[table]}", "23514")
+        for table, columns in TIDY.items()
+        for column in columns.split()
+        for text in ("' x'", "'x '", "''", "E'a\\nb'", "repeat('x', 201)")
+    ),
+    # Plants.
+    ("plants.checks", "HR", "update public.plants set timezone = 'Mars/Base' where id = [A]", "PT400"),
+    # People.
+    ("profiles.checks", "HR", "update public.profiles set status = 'suspended' where id = <HR>", "PT403"),
+    ("profiles.checks", "HR", "update public.profiles set plant_id = [Z] where id = <associate>", "PT409"),
+    ("profiles.checks", "owner", "update public.profiles set id = gen_random_uuid() where id = <ann>", "PT409"),
+    ("profiles_email_valid", "owner", "update public.profiles set email = 'nobody' where id = <associate>", "23514"),
+    ("profiles_email_valid", "owner",
+     "update public.profiles set email = repeat('x', 250) || '@x.de' where id = <associate>", "23514"),
+    ("a transfer takes courses along", "HR", so(
+        "update public.profiles set plant_id = [C] where id = <associate>", ENROLLED.format("plant_id = [C]")
+    ), "0"),
+    ("admin_roles.checks", "HR",
+     "insert into public.admin_roles (user_id, role) values (<suspended associate>, 'hr_admin')", "PT409"),
+    # The dev admin does not see that person, and is told all the same.
+    ("app.check_role sees everybody", "dev admin",
+     "insert into public.admin_roles (user_id, role) values (<suspended associate>, 'dev_admin')", "PT409"),
+    ("admin_roles_scope", "HR", "insert into public.admin_roles (user_id, role) values (<ann>, 'plant_manager')", "23514"),
+    ("admin_roles_scope", "dev admin",
+     "insert into public.admin_roles (user_id, role, plant_id) values (<ann>, 'dev_admin', [A])", "23514"),
+    ("invitations_email_valid", "owner", "update public.invitations set email = 'nobody' where plant_id = [A] and accepted_at is null", "23514"),
+    ("invitations_role_scope", "owner", "update public.invitations set role = 'plant_manager' where plant_id = [A]", "23514"),
+    ("invitations_role_scope", "owner",
+     "update public.invitations set role_plant_id = [A] where plant_id = [A]", "23514"),
+    # Sign-up, as the service that does it.
+    ("on_auth_user_created", "auth service", so(
+        "insert into auth.users (id, email, email_confirmed_at) values"
+        " ('00000000-0000-4000-8000-00000000000a', 'proof-of-signup@example.com', now())",
+        "true",
+    ), "0"),
+    ("on_auth_user_created makes a profile", "owner", so(
+        "insert into auth.users (id, email, email_confirmed_at) values"
+        " ('00000000-0000-4000-8000-00000000000a', 'proof-of-signup@example.com', now())",
+        "select exists (select from public.profiles where id = '00000000-0000-4000-8000-00000000000a')",
+    ), "0"),
+    ("specchem_account_changed", "auth service",
+     "update auth.users set email = 'moved@example.com' where id = <associate>", "1"),
+    ("specchem_account_changed", "owner", so(
+        "update auth.users set email = 'moved@example.com' where id = <associate>",
+        "select email = 'moved@example.com' from public.profiles where id = <associate>",
+    ), "0"),
+    # Courses and their keys.
+    ("courses_slug_valid", "dev admin", "insert into public.courses (slug, title) values ('Not a slug', 'New')", "23514"),
+    ("sections_key_valid", "owner", "update public.sections set key = 'Not a key' where course_id = @draft", "23514"),
+    ("questions_key_valid", "owner",
+     "update public.questions set key = 'Not a key' where course_id = @draft and key = 'open'", "23514"),
+    ("answer_keys_correct_some", "dev admin", "update public.answer_keys set correct = '{}' where course_id = @quiz", "23514"),
+    ("app.explain", "associate", so("perform 1", "select count(*) = 1 from app.explain(@quiz, 's', 'q')"), "0"),
+    ("app.explain tells who has answered", "associate",
+     so("perform 1", "select count(*) = 0 from app.explain(@draft, 's', 'q')"), "0"),
+    # Enrolments.
+    ("enrollments.checks", "HR", "insert into public.enrollments (user_id, course_id) values (<zoe>, @new)", "PT409"),
+    ("enrollments.checks", "HR",
+     "insert into public.enrollments (user_id, course_id) values (<suspended associate>, @new)", "PT409"),
+    ("enrollments.checks", "HR", "insert into public.enrollments (user_id, course_id) values (<ann>, @draft)", "PT409"),
+    ("enrollments.checks", "HR",
+     "insert into public.enrollments (user_id, course_id, plant_id) values (<ann>, @new, [B])", "PT409"),
+    # Whoever is out of sight is unknown: no word of whether they are there, active, or where.
+    ("app.check_enrollment has the caller's eyes", "manager",
+     "insert into public.enrollments (user_id, course_id) values (<bob>, @new)", "PT404"),
+    ("app.check_enrollment has the caller's eyes", "manager",
+     "insert into public.enrollments (user_id, course_id) values (gen_random_uuid(), @new)", "PT404"),
+    ("app.check_enrollment has the caller's eyes", "manager",
+     "insert into public.enrollments (user_id, course_id) values (<ann>, @draft)", "PT404"),
+    ("app.known_course has the caller's eyes", "associate", "select app.known_course(@draft)", "PT404"),
+    ("opens_progress", "HR", so(
+        "insert into public.enrollments (user_id, course_id) values (<ann>, @new)",
+        "select progress_percent = 0 from public.progress where user_id = <ann> and course_id = @new",
+    ), "0"),
+    ("guards", "service role", "update public.enrollments set status = 'completed', completed_at = now() where " + OWN, "PT409"),
+    ("guards", "service role", "update public.enrollments set user_id = <ann> where " + OWN, "PT409"),
+    ("guards", "service role", "update public.enrollments set enrolled_at = 'epoch' where " + OWN, "PT409"),
+    ("guards", "service role", "update public.enrollments set status = 'enrolled' where " + OWN, "PT409"),
+    ("enrollments_completed_has_date", "owner", "update public.enrollments set completed_at = now() where " + OWN, "23514"),
+    ("enrollments_dates_in_order", "owner", so(
+        OUTSIDE + "; update public.progress set progress_percent = 100 where user_id = <associate> and course_id = @new;"
+        " alter table public.enrollments disable trigger guards",
+        "true") + "; update public.enrollments set completed_at = 'epoch'"
+        " where user_id = <associate> and course_id = @new", "23514"),
+    ("logs", "associate", so("perform 1",
+        "select count(*) = 1 from public.activity_events where event_type = 'start_course' and " + OWN), "0"),
+    # Progress.
+    ("keeps", "associate", "update public.progress set progress_percent = 100 where " + OWN, "PT409"),
+    ("keeps", "associate", "update public.progress set current_section = 'nowhere' where " + OWN, "PT400"),
+    ("keeps", "owner", so(
+        OUTSIDE + "; update public.progress set progress_percent = 60 where user_id = <associate> and course_id = @new;"
+        " update public.progress set progress_percent = 20 where user_id = <associate> and course_id = @new",
+        "select progress_percent = 60 from public.progress where user_id = <associate> and course_id = @new"), "0"),
+    ("moves_enrollment", "owner", so(
+        OUTSIDE + "; update public.progress set progress_percent = 100 where user_id = <associate> and course_id = @new",
+        "select status = 'completed' and completed_at = now() from public.enrollments"
+        " where user_id = <associate> and course_id = @new"), "0"),
+    ("logs both", "owner", so(
+        OUTSIDE + "; update public.progress set progress_percent = 100 where user_id = <associate> and course_id = @new",
+        "select count(*) = 2 from public.activity_events where user_id = <associate> and course_id = @new"), "0"),
+    ("progress_percent_range", "owner", so(
+        OUTSIDE, "true") + "; update public.progress set progress_percent = 101"
+        " where user_id = <associate> and course_id = @new", "23514"),
+    ("progress_current_section_tidy", "owner", so(
+        OUTSIDE, "true") + "; update public.progress set current_section = ' x'"
+        " where user_id = <associate> and course_id = @new", "23514"),
+    ("app.my_sections", "associate", so("perform 1", "select count(*) = 1 from app.my_sections(@quiz)"), "0"),
+    # Answers.
+    ("grades", "associate", so(RIGHT, LATEST.format(
+        "q.is_correct and q.evidence = 'server_graded' and q.attempt_index = 2 and q.plant_id = [A]")), "0"),
+    ("grades", "associate", so(ANSWER.format(", is_correct") +
+        " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"b\"]}', true)", LATEST.format("not q.is_correct")), "0"),
+    ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"z\"]}')", "PT400"),
+    ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\", \"b\"]}')", "PT400"),
+    ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'none', '{\"choices\": [\"a\"]}')", "PT400"),
+    ("grades", "associate", ANSWER.format(", answered_at") +
+        " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\"]}', now() - interval '31 days')", "PT400"),
+    ("grades", "associate", ANSWER.format(", answered_at") +
+        " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\"]}', now() + interval '6 minutes')", "PT400"),
+    ("grades", "associate", ANSWER.format("") + " (<associate>, @new, 's', 'q', '{}')", "PT409"),
+    ("moves_progress on question_events", "associate", so(RIGHT, MARKED.format("progress_percent = 50")), "0"),
+    ("counts", "manager", so("perform 1",
+        "select sum(attempts) >= 6 and sum(people) >= 6 from public.question_counters where course_id = @quiz"), "0"),
+    ("counts", "owner", so(RIGHT, "select count(*) = 0 from app.counter_differences where course_id = @quiz"), "0"),
+    *(
+        ("refuses_change", who, f"{change} public.{table}{rest}", said)
+        for table in ("question_events", "activity_events")
+        for who, said in (("owner", "PT403"), ("service role", "42501"))
+        for change, rest in (("update", " set plant_id = plant_id"), ("delete from", ""), ("truncate", ""))
+    ),
+    *(
+        (name, "owner", so(
+            OUTSIDE + "; alter table public.question_events disable trigger moves_progress", "true"
+        ) + "; " + ANSWER.format(", is_correct") +
+         f" (<associate>, @new, {section}, {question}, {meta}, true)", "23514")
+        # A section's key goes on into the progress, whose own check would refuse it as well.
+        for name, section, question, meta in (
+            ("question_events_section_key_tidy", "' x'", "'q'", "null"),
+            ("question_events_question_key_tidy", "'s'", "'x '", "null"),
+            ("question_events_response_meta_small", "'s'", "'q'", "'[]'"),
+            ("question_events_response_meta_small", "'s'", "'q'", "jsonb_build_object('x', repeat('x', 8192))"),
+            ("question_events_response_meta_readable", "'s'", "'q'",
+             "(repeat('{\"a\":', 18) || '1' || repeat('}', 18))::jsonb"),
+            ("question_events_response_meta_readable", "'s'", "'q'", "'{\"a\": 1e400}'"),
+        )
+    ),
+    ("question_events_attempt_positive", "owner", so(
+        "alter table public.question_events disable trigger grades", "true") +
+        "; insert into public.question_events (user_id, course_id, plant_id, section_key, question_key, is_correct,"
+        " attempt_index, evidence) values (<associate>, @quiz, [A], 's', 'q', true, 0, 'server_graded')", "23514"),
+    ("question_events_evidence_known", "owner", so(
+        "alter table public.question_events disable trigger grades", "true") +
+        "; insert into public.question_events (user_id, course_id, plant_id, section_key, question_key, is_correct,"
+        " attempt_index, evidence) values (<associate>, @quiz, [A], 's', 'q', true, 9, 'hearsay')", "23514"),
+    # Activity.
+    ("activity_events.checks", "associate", ACTIVITY.format("") + " (<associate>, @quiz, 'complete_course', null)", "PT409"),
+    ("activity_events.checks", "associate",
+     ACTIVITY.format("") + " (<associate>, @quiz, 'view_section', '{\"section_key\": \"none\"}')", "PT400"),
+    ("activity_events.checks", "associate", ACTIVITY.format(", occurred_at") +
+        " (<associate>, @quiz, 'view_section', '{\"section_key\": \"s\"}', 'epoch')", "PT400"),
+    ("moves_progress on activity_events", "owner", so(
+        OUTSIDE + "; " + ACTIVITY.format("") + " (<associate>, @new, 'view_section', '{\"section_key\": \"there\"}')",
+        "select current_section = 'there' from public.progress where user_id = <associate> and course_id = @new"), "0"),
+    ("activity_events_meta_small", "associate", ACTIVITY.format("") + " (<associate>, @quiz, 'view_section',"
+        " jsonb_build_object('section_key', 's', 'x', repeat('x', 8192)))", "23514"),
+    ("activity_events_meta_readable", "associate", ACTIVITY.format("") + " (<associate>, @quiz, 'view_section',"
+        " '{\"section_key\": \"s\", \"x\": 1e400}')", "23514"),
+    # Doors of the reports.
+    ("app.report_plant", "manager", "select app.report_plant([A])", "1"),
+    ("app.report_plant", "manager", "select app.report_plant([B])", "PT403"),
+    ("app.report_plant", "associate", "select app.report_plant([Z])", "PT404"),
+    ("app.visible_person", "manager", "select app.visible_person(<bob>)", "PT404"),
+    ("app.release", "API login", "select * from app.release()", "1"),
+]  # fmt: skip
