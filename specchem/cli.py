@@ -300,9 +300,8 @@ def doctor(
                 await transaction.rollback()
 
     cells, broken = on_database(url, work)
-    for table in report.as_text(cells):
-        out.print(table)
-    out.print(report.LEGEND)
+    for part in (*report.as_text(cells), report.LEGEND):
+        out.print(part)
     if html is not None:
         with in_words():
             _write(html, report.as_html(cells, broken, "PostgreSQL"))

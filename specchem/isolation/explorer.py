@@ -98,10 +98,11 @@ async def can_see(connection: Connection, person: Person, tables: list[str]) -> 
     sights = []
     for table in tables or known:
         readable = await connection.fetchval("select has_table_privilege($1, 'select')", f"public.{table}")
-        rows = await connection.fetch(_question(table, columns[table]), person.id) if readable else []
-        sights += list(_sights(person, table, rows, names)) or [
-            Sight(table, 0, "nothing of it is open to them")
-        ]
+        if not readable:
+            sights.append(Sight(table, 0, "closed to everybody"))
+            continue
+        rows = await connection.fetch(_question(table, columns[table]), person.id)
+        sights += list(_sights(person, table, rows, names)) or [Sight(table, 0, "none that is open to them")]
     await connection.execute("reset role")
     return sights
 

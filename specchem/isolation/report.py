@@ -1,11 +1,13 @@
 """The matrix as a report that an auditor can read: text for a terminal, HTML to keep."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment
+from rich.box import SIMPLE
+from rich.markup import escape
 from rich.table import Table
 
 from specchem.isolation.cast import KINDS
@@ -20,70 +22,75 @@ LEGEND = (
 SHORT = ("asso", "mgr", "mgr2", "HR", "HRpl", "dev", "susp", "suHR", "clsd", "nopr", "anon", "API", "serv")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Line:
-    """What is tried, and what came of it for each kind of person; nothing where they have no such row."""
+    """What is tried, and what came of it for each kind of person, in their order."""
 
     verb: str
-    row: str
-    found: dict[str, Cell]
-    columns: list[str] = field(default_factory=list)
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    marks: tuple[str, ...]
 
     @property
     def what(self) -> str:
         """The try in words: ``update first_name, last_name [plant A]``."""
-        return " ".join(
-            part for part in (self.verb, ", ".join(self.columns), f"[{self.row}]" if self.row else "") if part
-        )
-
-    def mark(self, kind: str) -> str:
-        """A sign for a cell."""
-        cell = self.found.get(kind)
-        if cell is None:
-            return ""
-        return MARKS.get(cell.found, "?") + ("!" if cell.deviates else "")
-
-    def marks(self) -> list[str]:
-        """All signs, in the kinds' order."""
-        return [self.mark(kind.name) for kind in KINDS]
+        columns, rows = ", ".join(self.columns), ", ".join(self.rows)
+        return " ".join(part for part in (self.verb, columns, f"[{rows}]" if rows else "") if part)
 
 
 def sheets(cells: Iterable[Cell]) -> dict[str, list[Line]]:
-    """Lines by table or function; columns that fare alike share a line."""
-    found: dict[str, dict[tuple[str, str, str | None], Line]] = {}
+    """Lines by table or function; columns, and rows, that fare alike share a line."""
+    found: dict[str, dict[tuple[str, str, str], dict[str, str]]] = {}
     for cell in cells:
-        if cell.verb not in VERBS:  # a right that is held: it has no line of its own, and counts
-            continue
-        lines = found.setdefault(cell.thing, {})
-        line = lines.setdefault((cell.verb, cell.row, cell.column), Line(cell.verb, cell.row, {}))
-        line.found[cell.kind] = cell
-    return {thing: _joined(lines) for thing, lines in found.items()}
+        if cell.verb in VERBS:  # a right that is held has no line of its own, and counts
+            tries = found.setdefault(cell.thing, {})
+            marks = tries.setdefault((cell.verb, cell.row, cell.column or ""), {})
+            marks[cell.kind] = MARKS.get(cell.found, "?") + ("!" if cell.deviates else "")
+    return {thing: _joined(found[thing]) for thing in sorted(found, key=_place)}
 
 
-def _joined(lines: dict[tuple[str, str, str | None], Line]) -> list[Line]:
-    joined: dict[tuple[object, ...], Line] = {}
-    for (verb, row, column), line in lines.items():
-        whole = () if column else ("the row as a whole",)
-        kept = joined.setdefault((verb, row, *line.marks(), *whole), line)
-        kept.columns += [column] if column else []
-    return sorted(joined.values(), key=lambda line: VERBS.index(line.verb))
+def _place(thing: str) -> tuple[bool, bool, str]:
+    return "(" in thing, not thing.startswith("public."), thing
 
 
-def as_text(cells: list[Cell]) -> list[Table]:
-    """A table for each thing, functions in one."""
+def _joined(tries: dict[tuple[str, str, str], dict[str, str]]) -> list[Line]:
+    columns: dict[tuple[str, str, tuple[str, ...], bool], list[str]] = {}
+    for (verb, row, column), found in tries.items():
+        marks = tuple(found.get(kind.name, "") for kind in KINDS)
+        columns.setdefault((verb, row, marks, bool(column)), []).append(column)
+    rows: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for (verb, row, marks, _), named in columns.items():
+        rows.setdefault((verb, tuple(filter(None, named)), marks), []).append(row)
+    lines = [
+        Line(verb, tuple(filter(None, labels)), named, marks) for (verb, named, marks), labels in rows.items()
+    ]
+    return sorted(lines, key=lambda line: VERBS.index(line.verb))
+
+
+def closed(lines: list[Line]) -> bool:
+    """Is every try refused, as it should be?"""
+    return {mark for line in lines for mark in line.marks} <= {MARKS["refused"], ""}
+
+
+def as_text(cells: list[Cell]) -> list[Table | str]:
+    """A table for each thing that is open to somebody, functions in one, and the names of the rest."""
     whole = sheets(cells)
-    tables = [_table(thing, lines) for thing, lines in whole.items() if "(" not in thing]
-    called = _table("functions", [])
-    for thing, lines in whole.items():
-        if "(" in thing:
-            called.add_row(thing, *lines[0].marks())
-    return [*tables, called]
+    shut = [thing for thing, lines in whole.items() if closed(lines)]
+    tables: list[Table | str] = [
+        _table(thing, lines) for thing, lines in whole.items() if thing not in shut and "(" not in thing
+    ]
+    called = [
+        Line(thing, (), (), lines[0].marks)
+        for thing, lines in whole.items()
+        if thing not in shut and "(" in thing
+    ]
+    return [*tables, _table("functions", called), f"Closed to every client: {', '.join(shut)}."]
 
 
 def _table(title: str, lines: list[Line]) -> Table:
-    table = Table("", *SHORT, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table("", *SHORT, title=title, title_justify="left", pad_edge=False, box=SIMPLE)
     for line in lines:
-        table.add_row(line.what, *line.marks())
+        table.add_row(escape(line.what), *line.marks)
     return table
 
 
@@ -93,6 +100,6 @@ def as_html(cells: list[Cell], broken: list[str], database: str) -> str:
         Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     )
     return page.render(
-        kinds=KINDS, sheets=sheets(cells), count=len(cells), deviations=[cell for cell in cells if cell.deviates],
-        broken=broken, legend=LEGEND, database=database, made=datetime.now(UTC),
+        kinds=KINDS, sheets=sheets(cells), closed=closed, count=len(cells), broken=broken, legend=LEGEND,
+        deviations=[cell for cell in cells if cell.deviates], database=database, made=datetime.now(UTC),
     )  # fmt: skip

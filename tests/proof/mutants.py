@@ -139,7 +139,8 @@ async def functions(connection: Connection) -> list[Mutant]:
     """Each function with the other security, without its search path, and opened or closed to each client."""
     rows = await connection.fetch(
         """
-        select p.oid::regprocedure::text as name, p.prosecdef, g.role, has_function_privilege(g.role, p.oid, 'execute') as may
+        select p.oid::regprocedure::text as name, p.prosecdef, g.role,
+            has_function_privilege(g.role, p.oid, 'execute') as may
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace cross join unnest($1::text[]) as g (role)
         where n.nspname in ('public', 'app') order by 1, 3""",
         list(CLIENTS),

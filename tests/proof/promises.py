@@ -112,7 +112,8 @@ ALL: list[tuple[str, str, str, str]] = [
     ), "0"),
     # Texts are tidy: trimmed, not blank, short, without control characters.
     *(
-        (f"{table}_{column}_tidy", "owner", f"update public.{table} set {column} = {text} where {TOUCHED[table]}", "23514")
+        (f"{table}_{column}_tidy", "owner", f"update public.{table} set {column} = {text} where {TOUCHED[table]}",
+         "23514")
         for table, columns in TIDY.items()
         for column in columns.split()
         for text in ("' x'", "'x '", "''", "E'a\\nb'", "repeat('x', 201)")
@@ -134,11 +135,14 @@ ALL: list[tuple[str, str, str, str]] = [
     # The dev admin does not see that person, and is told all the same.
     ("app.check_role sees everybody", "dev admin",
      "insert into public.admin_roles (user_id, role) values (<suspended associate>, 'dev_admin')", "PT409"),
-    ("admin_roles_scope", "HR", "insert into public.admin_roles (user_id, role) values (<ann>, 'plant_manager')", "23514"),
+    ("admin_roles_scope", "HR", "insert into public.admin_roles (user_id, role) values (<ann>, 'plant_manager')",
+     "23514"),
     ("admin_roles_scope", "dev admin",
      "insert into public.admin_roles (user_id, role, plant_id) values (<ann>, 'dev_admin', [A])", "23514"),
-    ("invitations_email_valid", "owner", "update public.invitations set email = 'nobody' where plant_id = [A] and accepted_at is null", "23514"),
-    ("invitations_role_scope", "owner", "update public.invitations set role = 'plant_manager' where plant_id = [A]", "23514"),
+    ("invitations_email_valid", "owner",
+     "update public.invitations set email = 'nobody' where plant_id = [A] and accepted_at is null", "23514"),
+    ("invitations_role_scope", "owner", "update public.invitations set role = 'plant_manager' where plant_id = [A]",
+     "23514"),
     ("invitations_role_scope", "owner",
      "update public.invitations set role_plant_id = [A] where plant_id = [A]", "23514"),
     # Sign-up, as the service that does it.
@@ -159,11 +163,13 @@ ALL: list[tuple[str, str, str, str]] = [
         "select email = 'moved@example.com' from public.profiles where id = <associate>",
     ), "0"),
     # Courses and their keys.
-    ("courses_slug_valid", "dev admin", "insert into public.courses (slug, title) values ('Not a slug', 'New')", "23514"),
+    ("courses_slug_valid", "dev admin", "insert into public.courses (slug, title) values ('Not a slug', 'New')",
+     "23514"),
     ("sections_key_valid", "owner", "update public.sections set key = 'Not a key' where course_id = @draft", "23514"),
     ("questions_key_valid", "owner",
      "update public.questions set key = 'Not a key' where course_id = @draft and key = 'open'", "23514"),
-    ("answer_keys_correct_some", "dev admin", "update public.answer_keys set correct = '{}' where course_id = @quiz", "23514"),
+    ("answer_keys_correct_some", "dev admin",
+     "update public.answer_keys set correct = '{}' where course_id = @quiz", "23514"),
     ("app.explain", "associate", so("perform 1", "select count(*) = 1 from app.explain(@quiz, 's', 'q')"), "0"),
     ("app.explain tells who has answered", "associate",
      so("perform 1", "select count(*) = 0 from app.explain(@draft, 's', 'q')"), "0"),
@@ -186,13 +192,16 @@ ALL: list[tuple[str, str, str, str]] = [
         "insert into public.enrollments (user_id, course_id) values (<ann>, @new)",
         "select progress_percent = 0 from public.progress where user_id = <ann> and course_id = @new",
     ), "0"),
-    ("guards", "service role", "update public.enrollments set status = 'completed', completed_at = now() where " + OWN, "PT409"),
+    ("guards", "service role",
+     "update public.enrollments set status = 'completed', completed_at = now() where " + OWN, "PT409"),
     ("guards", "service role", "update public.enrollments set user_id = <ann> where " + OWN, "PT409"),
     ("guards", "service role", "update public.enrollments set enrolled_at = 'epoch' where " + OWN, "PT409"),
     ("guards", "service role", "update public.enrollments set status = 'enrolled' where " + OWN, "PT409"),
-    ("enrollments_completed_has_date", "owner", "update public.enrollments set completed_at = now() where " + OWN, "23514"),
+    ("enrollments_completed_has_date", "owner", "update public.enrollments set completed_at = now() where " + OWN,
+     "23514"),
     ("enrollments_dates_in_order", "owner", so(
-        OUTSIDE + "; update public.progress set progress_percent = 100 where user_id = <associate> and course_id = @new;"
+        OUTSIDE + "; update public.progress set progress_percent = 100"
+            " where user_id = <associate> and course_id = @new;"
         " alter table public.enrollments disable trigger guards",
         "true") + "; update public.enrollments set completed_at = 'epoch'"
         " where user_id = <associate> and course_id = @new", "23514"),
@@ -206,11 +215,13 @@ ALL: list[tuple[str, str, str, str]] = [
         " update public.progress set progress_percent = 20 where user_id = <associate> and course_id = @new",
         "select progress_percent = 60 from public.progress where user_id = <associate> and course_id = @new"), "0"),
     ("moves_enrollment", "owner", so(
-        OUTSIDE + "; update public.progress set progress_percent = 100 where user_id = <associate> and course_id = @new",
+        OUTSIDE + "; update public.progress set progress_percent = 100"
+            " where user_id = <associate> and course_id = @new",
         "select status = 'completed' and completed_at = now() from public.enrollments"
         " where user_id = <associate> and course_id = @new"), "0"),
     ("logs both", "owner", so(
-        OUTSIDE + "; update public.progress set progress_percent = 100 where user_id = <associate> and course_id = @new",
+        OUTSIDE + "; update public.progress set progress_percent = 100"
+            " where user_id = <associate> and course_id = @new",
         "select count(*) = 2 from public.activity_events where user_id = <associate> and course_id = @new"), "0"),
     ("progress_percent_range", "owner", so(
         OUTSIDE, "true") + "; update public.progress set progress_percent = 101"
@@ -225,8 +236,10 @@ ALL: list[tuple[str, str, str, str]] = [
     ("grades", "associate", so(ANSWER.format(", is_correct") +
         " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"b\"]}', true)", LATEST.format("not q.is_correct")), "0"),
     ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"z\"]}')", "PT400"),
-    ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\", \"b\"]}')", "PT400"),
-    ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'none', '{\"choices\": [\"a\"]}')", "PT400"),
+    ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\", \"b\"]}')",
+     "PT400"),
+    ("grades", "associate", ANSWER.format("") + " (<associate>, @quiz, 's', 'none', '{\"choices\": [\"a\"]}')",
+     "PT400"),
     ("grades", "associate", ANSWER.format(", answered_at") +
         " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\"]}', now() - interval '31 days')", "PT400"),
     ("grades", "associate", ANSWER.format(", answered_at") +
@@ -267,7 +280,8 @@ ALL: list[tuple[str, str, str, str]] = [
         "; insert into public.question_events (user_id, course_id, plant_id, section_key, question_key, is_correct,"
         " attempt_index, evidence) values (<associate>, @quiz, [A], 's', 'q', true, 9, 'hearsay')", "23514"),
     # Activity.
-    ("activity_events.checks", "associate", ACTIVITY.format("") + " (<associate>, @quiz, 'complete_course', null)", "PT409"),
+    ("activity_events.checks", "associate", ACTIVITY.format("") + " (<associate>, @quiz, 'complete_course', null)",
+     "PT409"),
     ("activity_events.checks", "associate",
      ACTIVITY.format("") + " (<associate>, @quiz, 'view_section', '{\"section_key\": \"none\"}')", "PT400"),
     ("activity_events.checks", "associate", ACTIVITY.format(", occurred_at") +
