@@ -1,6 +1,6 @@
 # `make` alone lists what can be made; each target's line below is that list.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench lock clean
+.PHONY: help setup run test prove check format bench lock clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -14,7 +14,7 @@ VENDOR := specchem/web/static/vendor
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
 
-setup: .venv/run.ok ## install what `make run` needs into .venv (nothing outside this folder)
+setup: .venv/run.ok ## install what `make run` needs into .venv, in this folder
 
 run: .venv/run.ok ## start the product with demo people on 127.0.0.1:8000
 	@exec $(BIN)/specchem serve --demo
@@ -23,6 +23,9 @@ test: .venv/dev.ok ## set up, then lint, types and every test
 	@$(MAKE) --no-print-directory check
 	@bash tools/browser.sh
 	@$(BIN)/pytest
+
+prove: .venv/dev.ok ## the long proofs: 10,000 random steps, 5,000 random requests, every rule weakened
+	@PROVE=long $(BIN)/pytest tests/proof tests/db/test_isolation.py tests/db/test_attack.py
 
 check: .venv/dev.ok ## format, lint, strict types, SQL lint
 	@$(BIN)/ruff format --check --quiet .

@@ -64,6 +64,11 @@ def in_words() -> Iterator[None]:
         # Its own words may hold a piece of the address, and that a password.
         err.print("SPECCHEM_DATABASE_URL or --database-url has a part that cannot be used.", style="red")
         raise typer.Exit(1) from None
+    except OSError:
+        err.print(
+            "Nothing answers at the database's address: is it running, and is the address right?", style="red"
+        )
+        raise typer.Exit(1) from None
     except FAULTS as error:
         known = translate(error)
         unknown = f"The database refused: {type(error).__name__}."
@@ -141,7 +146,8 @@ def db_status(url: Url = None) -> None:
     """Say where the database stands; exit status 1 when something is pending."""
 
     async def work(where: Database) -> upgrade.Status:
-        async with connected(where.owner) as connection:
+        # Not as the owner, who is still to be made where nothing stands yet.
+        async with connected(where.platform) as connection:
             return await upgrade.status(connection)
 
     found = on_database(url, work, ready=False)
@@ -205,9 +211,11 @@ def people_create(
     password = secrets.token_urlsafe(12)
 
     async def work(where: Database) -> None:
+        from specchem.demo import refuse_demo
         from specchem.people.creation import NewPerson, create_person
 
         async with connected(where.owner) as connection:
+            await refuse_demo(connection)
             person = NewPerson.checked(
                 email=email, plant=plant, first_name=first_name, last_name=last_name, job_title=job_title,
                 role=role, role_plant=role_plant or (plant if role == "plant_manager" else None),
@@ -285,7 +293,8 @@ def doctor(
     from specchem.isolation import lints, matrix, report  # a cast of people that no other command needs
 
     if not isolation:
-        raise typer.BadParameter("say what to examine; there is --isolation so far.")
+        with in_words():
+            raise Stopped("Say what to examine; there is --isolation so far.")
 
     async def work(where: Database) -> tuple[list[matrix.Cell], list[str]]:
         async with connected(where.owner) as connection:
@@ -300,8 +309,9 @@ def doctor(
                 await transaction.rollback()
 
     cells, broken = on_database(url, work)
+    wide = Console(highlight=False, width=max(out.width, 150))  # thirteen kinds of people side by side
     for part in (*report.as_text(cells), report.LEGEND):
-        out.print(part)
+        wide.print(part)
     if html is not None:
         with in_words():
             _write(html, report.as_html(cells, broken, "PostgreSQL"))
@@ -317,8 +327,10 @@ def doctor(
 @app.command("settings")
 def show_settings() -> None:
     """List the settings, what each means and its default."""
+    with in_words():
+        folder = embedded.default_folder(load().data_dir)
     table = Table("variable", "meaning", "default")
     for name, field in Settings.model_fields.items():
         table.add_row(f"SPECCHEM_{name.upper()}", field.description or "", str(field.default or "—"))
     out.print(table)
-    out.print(f"Data folder: {embedded.default_folder(load().data_dir)}")
+    out.print(f"Data folder: {folder}", markup=False)

@@ -100,6 +100,15 @@ async def make_demo(where: Database, say: Callable[[str], None]) -> None:
         await owner.close()
 
 
+async def refuse_demo(owner: Connection) -> None:
+    """Raises Stopped where demo people live: a real person among them would stop the next `serve --demo`."""
+    if await owner.fetchval("select exists (select from auth.users where raw_app_meta_data @> $1)", MARK):
+        raise Stopped(
+            "This database holds demo people, and real people are never mixed with them:"
+            " choose another SPECCHEM_DATA_DIR or SPECCHEM_DATABASE_URL."
+        )
+
+
 async def _make(owner: Connection, pool: Pool, say: Callable[[str], None]) -> None:
     people = {person.email: await _ensure(owner, person, PASSWORD) for person in ACCOUNTS[:-1]}
     hr = Identity(people[HR.email])

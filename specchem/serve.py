@@ -64,6 +64,7 @@ def run(
             create_app(settings, where, key),
             log_config=None,
             access_log=False,
+            ws="none",
             timeout_graceful_shutdown=10,
         )
         server = Server(config, lambda: _ready(settings, lines, say))

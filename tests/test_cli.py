@@ -45,10 +45,11 @@ async def value(database: Database, sql: str, *values: object) -> object:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        ((), ["serve", "db", "people", "report", "settings"]),
-        (("--help",), ["serve", "db", "people", "report", "settings"]),
+        ((), ["serve", "doctor", "db", "people", "report", "settings"]),
+        (("--help",), ["serve", "doctor", "db", "people", "report", "settings"]),
         (("db", "--help"), ["upgrade", "status", "sql", "seed"]),
-        (("people", "--help"), ["create"]),
+        (("people", "--help"), ["create", "can-see"]),
+        (("doctor", "--help"), ["--isolation", "--html"]),
         (("people", "create", "--help"), ["email", "--plant", "--role"]),
         (("report", "--help"), ["verify"]),
         (("serve", "--help"), ["--demo", "--upgrade", "loopback"]),
@@ -221,3 +222,72 @@ async def test_the_counters_are_verified(fresh: Database) -> None:
     assert differs.returncode == 1
     assert "security" in differs.stdout
     assert "Traceback" not in differs.stderr
+
+
+async def test_doctor_reports_who_may_do_what(fresh: Database, tmp_path: Path) -> None:
+    there, page = ("--database-url", fresh.owner), tmp_path / "isolation.html"
+    well = await meanwhile("doctor", "--isolation", "--html", str(page), *there)
+    assert well.returncode == 0, well.stdout
+    assert re.search(r"\d\d,\d\d\d cells, 0 deviations; 0 broken rules", well.stdout)
+    assert "public.question_events" in page.read_text()
+    assert await value(fresh, "select count(*) from plants where name like 'Proof %'") == 0
+    await value(fresh, "alter policy reads on public.profiles using (true)")
+    ill = await meanwhile("doctor", "--isolation", *there)
+    assert ill.returncode == 1
+    assert "associate: select public.profiles [plant B] should be nothing and is allowed" in ill.stdout
+    assert said_why(await meanwhile("doctor", *there), "--isolation")
+
+
+@pytest.mark.parametrize(
+    ("who", "words", "rows"),
+    [
+        ("max", "manager of Columbus, OH; active", {"profiles": "6 manager of Columbus, OH", "answer_keys": "0"}),
+        ("hugo", "HR of Columbus, OH; active", {"profiles": "6 HR of Columbus, OH"}),
+        ("hana", "HR of the company; active", {"courses": "1 HR of the company", "plants": "1 HR of the company"}),
+        ("ana", "associate; active", {"profiles": "1 their own", "enrollments": "2 their own", "admin_roles": "0"}),
+        ("dev", "dev admin; active", {"answer_keys": "67 dev admin", "enrollments": "0"}),
+        ("sam", "HR of the company; suspended", {"profiles": "0", "plants": "0"}),
+        ("ina", "associate; their plant is closed", {"profiles": "0"}),
+    ],
+)  # fmt: skip
+async def test_what_a_person_sees_and_by_which_rule(
+    fresh: Database, who: str, words: str, rows: dict[str, str]
+) -> None:
+    done = await meanwhile("people", "can-see", f"{who}@example.com", "--database-url", fresh.owner)
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
+    lines = [" ".join(re.sub(r"[│┃]", " ", line).split()) for line in done.stdout.splitlines()]
+    for table, wanted in rows.items():
+        assert any(line.startswith(f"{table} {wanted}") for line in lines), (table, wanted, lines)
+
+
+def test_what_can_see_does_not_know_is_said(folder: Path) -> None:
+    assert said_why(specchem(folder, "people", "can-see", "nobody@example.com"), "nobody@example.com")
+    specchem(folder, "people", "create", "seen@example.com", *COLUMBUS)
+    one = specchem(folder, "people", "can-see", "seen@example.com", "--table", "profiles")
+    assert one.stdout.count("profiles") == 1
+    assert "courses" not in one.stdout
+    assert said_why(
+        specchem(folder, "people", "can-see", "seen@example.com", "--table", "secrets"), "secrets", "profiles"
+    )
+
+
+def test_the_status_of_a_database_that_is_still_empty() -> None:
+    with data_folder() as folder:
+        done = specchem(folder, "db", "status")
+        assert (done.returncode, done.stdout[:8]) == (1, "Pending:"), done.stderr
+
+
+async def test_a_real_person_is_not_mixed_with_demo_people(fresh: Database) -> None:
+    await value(
+        fresh,
+        "insert into auth.users (id, email, raw_app_meta_data) values"
+        """ (gen_random_uuid(), 'demo@example.com', '{"demo": true}') returning 1""",
+    )
+    done = await meanwhile("people", "create", "me@example.com", *COLUMBUS, "--database-url", fresh.owner)
+    assert said_why(done, "demo people", "SPECCHEM_DATA_DIR")
+    assert await value(fresh, "select count(*) from auth.users where email = 'me@example.com'") == 0
+
+
+def test_a_wrong_setting_is_a_sentence_to_the_list_of_settings_too(folder: Path) -> None:
+    assert said_why(specchem(folder, "settings", nonsense="1"), "SPECCHEM_NONSENSE")

@@ -15,6 +15,7 @@ else
 fi
 
 echo "Setting up: browser files"
-"${npm[@]}" ci --ignore-scripts --no-audit --no-fund --silent
+# Node would keep compiled code in the machine's temporary folder.
+NODE_DISABLE_COMPILE_CACHE=1 "${npm[@]}" ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 mkdir -p "$vendor"
 cp node_modules/@picocss/pico/css/pico.min.css node_modules/htmx.org/dist/htmx.min.js "$vendor/"

@@ -80,4 +80,4 @@ def own_page(address: str | None) -> str:
         return "/"
     parts = urlsplit(address)
     hostile = parts.scheme or parts.netloc or any(ord(char) < 32 or char == "\\" for char in address)
-    return "/" if hostile else address
+    return "/" if hostile or parts.path == "/login" else address

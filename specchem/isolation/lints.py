@@ -68,7 +68,7 @@ LINTS: dict[str, str] = {
         and (r.rolsuper or r.rolinherit or r.rolcreaterole or r.rolcreatedb or r.rolreplication or r.rolbypassrls
             or exists (select from pg_shdepend d where d.refobjid = r.oid and d.deptype = 'o')
             or array['anon', 'authenticated']::text[] <> (
-                select array_agg(g.rolname::text order by g.rolname) from pg_auth_members m
+                select array_agg(distinct g.rolname::text order by g.rolname::text) from pg_auth_members m
                 join pg_roles g on g.oid = m.roleid where m.member = r.oid))""",
     "no index is invalid, or stands in for another's beginning": f"""
         select c.relname::text from pg_index i join pg_class c on c.oid = i.indexrelid

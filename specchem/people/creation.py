@@ -36,7 +36,7 @@ class NewPerson(Input):
             return cls.model_validate(fields)
         except ValidationError as error:
             faults = [
-                f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}."
+                f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ').rstrip('.')}."
                 for fault in error.errors()
             ]
             raise BadInput("\n".join(faults)) from None

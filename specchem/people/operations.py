@@ -94,11 +94,15 @@ async def assign_admin_role(db: Db, person: UUID, grant: AdminRole) -> Role:
 
 
 async def revoke_admin_role(db: Db, person: UUID, revoked: AdminRole) -> None:
-    """Take a role away; taking it again changes nothing. Raises Forbidden for one the caller may not revoke."""
+    """Take a role away; taking it again changes nothing. Raises NotFound, Forbidden for who may not revoke it."""
     where = "user_id = $1 and role = $2 and plant_id is not distinct from $3"
     scope = (person, revoked.role, revoked.plant_id)
     await db.run(f"delete from admin_roles where {where}", *scope)  # noqa: S608  no value is in the text
-    if await db.value(f"select exists (select from admin_roles where {where})", *scope):  # noqa: S608
+    # To whom it is not entrusted, "it is gone" would be a lie: they may not even see it.
+    stays = f"""
+        select case when app.is_hr() or app.is_dev() then exists (select from admin_roles where {where})
+            else app.visible_person($1) = $1 end"""  # noqa: S608
+    if await db.value(stays, *scope):
         raise Forbidden("You may not revoke this role.")
 
 

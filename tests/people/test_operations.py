@@ -226,6 +226,9 @@ async def test_a_role_in_a_plant_that_is_not_there(people: World) -> None:
         ("max", "hugo", "hr_admin", "Columbus, OH"),
         ("hana", "dev", "dev_admin", None),
         ("dev", "dev", "dev_admin", None),
+        # Nothing to take away, and not theirs to take: "done" would be a lie.
+        ("max", "ana", "hr_admin", None),
+        ("ana", "ana", "hr_admin", None),
     ],
 )
 async def test_a_revocation_that_is_refused(
@@ -233,6 +236,11 @@ async def test_a_revocation_that_is_refused(
 ) -> None:
     async with refused(people, Forbidden), people.acting(who) as db:
         await operations.revoke_admin_role(db, people.person[whom], grant(people, role, plant))
+
+
+async def test_a_revocation_from_somebody_out_of_sight(people: World) -> None:
+    async with refused(people, NotFound), people.acting("max") as db:
+        await operations.revoke_admin_role(db, people.person["hana"], grant(people, "hr_admin", None))
 
 
 # guide-measured: getUserRoles / isUserAdmin / isUserHRAdmin / isUserPlantManager
