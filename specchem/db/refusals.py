@@ -70,7 +70,8 @@ def translate(error: BaseException) -> BaseException:
         sentence = str(error.args[0])
         field, colon, rest = sentence.partition(": ")
         named = (Problem(field, rest),) if colon and field.replace("_", "").replace(".", "").isalpha() else ()
-        return BY_STATUS[int(code[2:])](sentence, named)
+        kind = BY_STATUS.get(int(code[2:])) if code[2:].isdigit() else None
+        return error if kind is None else kind(sentence, named)
     if code == "23001" or (code == "23503" and "still referenced" in str(getattr(error, "detail", ""))):
         return Conflict("The record stands on it, so it stays.")
     if constraint in SENTENCES:
@@ -86,7 +87,7 @@ def translate(error: BaseException) -> BaseException:
         return Unavailable(BUSY)
     if code == "23514":
         return _not_tidy(constraint, getattr(error, "table_name", None) or "")
-    if code[:2] == "22" or code in {"54000", "23502"}:
+    if code[:2] in {"22", "54"} or code == "23502":
         return BadInput(
             "A value sent cannot be stored: too long, out of range or with characters that are not text."
         )

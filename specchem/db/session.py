@@ -12,7 +12,7 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from specchem.db.refusals import FAULTS, translate
-from specchem.errors import Forbidden, NotFound
+from specchem.errors import NotFound
 
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -24,7 +24,10 @@ T = TypeVar("T")
 STATEMENT_MS = 15_000
 LOCK_MS = 5_000
 ACQUIRE_SECONDS = 10  # for a free connection; then the caller is told to try again
-INACTIVE = "This account is not active. Ask your HR team."
+# With the end of a transaction: what a statement that was smuggled in would leave to the next person on the connection.
+CLEAN = (
+    "reset role; reset all; close all; unlisten *; discard temp; select pg_catalog.pg_advisory_unlock_all()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,18 @@ class Identity:
                 "aal": self.aal,
                 **({"session_id": str(self.session_id)} if self.session_id else {}),
             }
+        )
+
+    def enters(self) -> str:
+        """The statements that begin a transaction as this person.
+
+        Text, and not a prepared statement: one of that name may have been put into its place. Names of ours come
+        before whatever somebody put into pg_temp.
+        """
+        claims = self.claims().replace("'", "''")
+        return (
+            "begin; select pg_catalog.set_config('search_path', 'public, pg_temp', true),"
+            f" app.enter('{claims}', {STATEMENT_MS}, {LOCK_MS})"
         )
 
 
@@ -79,11 +94,16 @@ class Db:
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
         """What may be refused without losing the rest: a savepoint. Raises SpecChemError as acting_as does."""
+        await self.connection.execute("savepoint attempt")
         try:
-            async with self.connection.transaction():
-                yield
+            yield
         except asyncpg.PostgresError as error:
+            await self.connection.execute("rollback to attempt")
             raise translate(error) from error
+        except BaseException:
+            await self.connection.execute("rollback to attempt")
+            raise
+        await self.connection.execute("release attempt")
 
     async def run(self, sql: str, *values: object) -> str:
         """Nothing but the command's tag."""
@@ -97,7 +117,7 @@ async def open_pool(url: str, size: int) -> Pool:
         min_size=0,
         max_size=size,
         init=prepare,
-        reset=_leave_as_is,
+        reset=_is_clean,
         # A transaction pooler hands each transaction another server, where no prepared statement waits.
         statement_cache_size=0 if ":6543" in url else 200,
         server_settings={"application_name": "specchem"},
@@ -126,8 +146,8 @@ async def prepare(connection: Connection) -> None:
     )
 
 
-async def _leave_as_is(_: Connection) -> None:
-    """Nothing is set for longer than a transaction, so there is nothing to reset."""
+async def _is_clean(_: Connection) -> None:
+    """Every transaction cleans up behind itself (CLEAN), so there is nothing to reset."""
 
 
 @asynccontextmanager
@@ -138,12 +158,20 @@ async def acting_as(pool: Pool, identity: Identity) -> AsyncIterator[Db]:
     database refuses (see specchem.db.refusals).
     """
     try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
-            active = await connection.fetchval(
-                "select app.enter($1, $2, $3)", identity.claims(), STATEMENT_MS, LOCK_MS
-            )
-            if not active:
-                raise Forbidden(INACTIVE)
-            yield Db(connection)
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            try:
+                await connection.execute(identity.enters())
+                yield Db(connection)
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            await connection.execute(f"commit; {CLEAN}")
     except FAULTS as error:
         raise translate(error) from error
+
+
+async def _roll_back(connection: Connection) -> None:
+    try:
+        await connection.execute(f"rollback; {CLEAN}")
+    except Exception:  # whatever it is, what went wrong before it is told, and the connection thrown away
+        connection.terminate()

@@ -145,7 +145,7 @@ FUNCTIONS: dict[str, str] = {
     "app.is_hr()": "authenticated",
     "app.is_dev()": "authenticated",
     "app.visible_plants()": "authenticated",
-    "app.refuse(integer,text)": "authenticated service_role",
+    "app.refuse(integer,text)": "authenticated service_role specchem_api",
     "app.explain(uuid,text,text)": "authenticated",
     "app.my_sections(uuid)": "authenticated",
     "app.report_plant(uuid)": "authenticated",
@@ -160,8 +160,9 @@ FUNCTIONS: dict[str, str] = {
 # What works behind the rules: triggers, and what they and the upgrade call. Nobody calls it by name.
 BEHIND = """
     accept_invitation admit check_activity check_enrollment check_plant check_profile check_role chosen close
-    count_answers follow_account follow_progress grade_answer guard_enrollment handle_new_user keep_progress
-    log_transition move_progress open_progress open_section refuse_change steps supported_percent tidy touch
+    count_answers follow_account follow_progress grade_answer guard_enrollment handle_new_user is_client
+    keep_progress log_transition move_progress open_progress open_section refuse_change steps supported_percent tidy
+    touch
 """.split()  # noqa: SIM905  read by people
 
 # What runs with its owner's eyes, past row security; everything else has the caller's.

@@ -172,11 +172,11 @@ class Company:
 
     # ------------------------------------------------------------ who sees what; None sees everything
 
-    def looks_after(self, who: Person) -> list[Plant]:
+    def looks_after(self, who: Person) -> set[Plant]:
         """The plants whose people somebody looks after, open or not."""
         if who.is_hr:
-            return self.plants
-        return [plant for _, plant in who.roles if plant is not None and who.is_here]
+            return set(self.plants)
+        return {plant for _, plant in who.roles if plant is not None and who.is_here}
 
     def sees(self, who: Person | None, whom: Person, plant: Plant) -> bool:
         """May somebody see a person, or what the person did in a plant?"""
@@ -247,15 +247,15 @@ class Company:
             person.plant, person.roles = invited_to, {role} if role else set()
 
     def create_profile(self, actor: Person, whom: Person, plant: Plant, status: str) -> Said:
-        """HR gives an account its profile."""
-        if not plant.is_open:
-            raise Conflict("not open")
+        """HR gives an account its profile, in an open plant."""
         if not actor.is_hr:
             raise Forbidden("HR only")
         if whom.plant is not NOWHERE:
             raise Conflict("has one")
         if not whom.has_account:
             raise NotFound("no account")
+        if not plant.is_open:
+            raise Conflict("not open")
         whom.plant, whom.status = plant, status
         return {"id": whom.id, "plant_id": plant.id, "status": status}
 
@@ -282,11 +282,16 @@ class Company:
         return {"user_id": whom.id, "role": role[0], "plant_id": role[1] and role[1].id}
 
     def revoke_admin_role(self, actor: Person, whom: Person, role: Role) -> None:
-        """Take a role away; what the actor cannot see is as good as gone."""
-        if actor.may_appoint(whom, role):
-            whom.roles.discard(role)
-        elif role in whom.roles and self.sees_role(actor, whom, role):
+        """Take a role away; taking it again changes nothing, for those whom roles are entrusted to."""
+        if role in whom.roles and actor.may_appoint(whom, role):
+            whom.roles.remove(role)
+        elif actor.is_hr or actor.is_dev:
+            if role in whom.roles and self.sees_role(actor, whom, role):
+                raise Forbidden("not theirs to take")
+        elif self.sees(actor, whom, whom.plant):
             raise Forbidden("not theirs to take")
+        else:
+            raise NotFound("unknown")
 
     def set_open(self, actor: Person | None, plant: Plant, is_open: bool) -> None:
         """HR, dev admins and the server close and reopen plants."""

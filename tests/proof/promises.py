@@ -116,13 +116,15 @@ ALL: list[tuple[str, str, str, str]] = [
          "23514")
         for table, columns in TIDY.items()
         for column in columns.split()
-        for text in ("' x'", "'x '", "''", "E'a\\nb'", "repeat('x', 201)")
+        for text in ("' x'", "'x '", "''", "E'a\\nb'", "repeat('x', 201)", "U&'a\\202eb'")
     ),
     # Plants.
     ("plants.checks", "HR", "update public.plants set timezone = 'Mars/Base' where id = [A]", "PT400"),
     # People.
     ("profiles.checks", "HR", "update public.profiles set status = 'suspended' where id = <HR>", "PT403"),
     ("profiles.checks", "HR", "update public.profiles set plant_id = [Z] where id = <associate>", "PT409"),
+    ("profiles.checks", "HR", "insert into public.profiles (id, plant_id, first_name, last_name, email)"
+     " values (<no profile>, [Z], 'New', 'Person', (select <no profile> || '@example.com'))", "PT409"),
     ("profiles.checks", "owner", "update public.profiles set id = gen_random_uuid() where id = <ann>", "PT409"),
     ("profiles_email_valid", "owner", "update public.profiles set email = 'nobody' where id = <associate>", "23514"),
     ("profiles_email_valid", "owner",

@@ -78,19 +78,26 @@ grant execute on function app.me(), app.is_hr(), app.is_dev(), app.visible_plant
 grant execute on function app.me() to service_role;
 
 -- How a request enters: the person's claims, limits on time, then the client's role, all for this transaction
--- only. Says whether the person may be here at all.
-create function app.enter(claims text, statement_ms integer, lock_ms integer) returns boolean
+-- only. Refuses whoever may not be here at all.
+create function app.enter(claims text, statement_ms integer, lock_ms integer) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-    active boolean;
 begin
     perform set_config('request.jwt.claims', claims, true);
+    -- auth.uid() would believe this older one first, whoever left it on the connection.
+    perform set_config('request.jwt.claim.sub', '', true);
     perform set_config('statement_timeout', statement_ms::text, true);
     perform set_config('lock_timeout', lock_ms::text, true);
-    active := app.me() is not null;
+    if app.me() is null then
+        perform app.refuse(403, 'This account is not active. Ask your HR team.');
+    end if;
     perform set_config('role', 'authenticated', true);
-    return active;
 end $$;
+
+-- Is this a client's statement? A trigger that sees more than its caller asks before it looks anything up.
+create function app.is_client() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select current_setting('role') in ('anon', 'authenticated')
+$$;
 
 -- Which release's schema this is, for the health check.
 create function app.release() returns table (revision text, rules text)
@@ -116,4 +123,4 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception '%', sentence using errcode = 'PT' || status;
 end $$;
-grant execute on function app.refuse(integer, text) to authenticated, service_role;
+grant execute on function app.refuse(integer, text) to authenticated, service_role, specchem_api;

@@ -68,6 +68,6 @@ begin
         and exists (
             select from public.question_events as e
             where e.user_id = app.me() and e.course_id = course
-            and e.section_key = section and e.question_key = question);
+            and e.section_key = section and e.question_key = question and e.evidence = 'server_graded');
 end $$;
 grant execute on function app.explain(uuid, text, text) to authenticated;

@@ -51,7 +51,11 @@ $$;
 -- Which sections the caller has done, for the course's map.
 create function app.my_sections(course uuid) returns table (section_key text, done boolean)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select s.section_key, bool_and(s.done) from app.steps(app.me(), course) as s group by s.section_key
+    select s.section_key, bool_and(s.done) from app.steps(app.me(), course) as s
+    where exists (
+        select from public.courses as c
+        where c.id = course and ((c.is_published and app.me() is not null) or app.is_hr() or app.is_dev()))
+    group by s.section_key
 $$;
 grant execute on function app.my_sections(uuid) to authenticated;
 
@@ -76,7 +80,8 @@ begin
     and not exists (
         select from public.sections as s where s.course_id = new.course_id and s.key = new.current_section
     ) then
-        perform app.refuse(400, format('current_section: this course has no section "%s".', new.current_section));
+        perform app.refuse(400, format(
+            'current_section: this course has no section "%s".', left(new.current_section, 200)));
     end if;
     -- Going back never lowers the percentage.
     new.progress_percent := greatest(reached, new.progress_percent, supported);

@@ -16,13 +16,13 @@ declare
     learner_progress record;
 begin
     -- Before anything is looked up, so that another person's record answers nothing.
-    if auth.uid() is not null and learner is distinct from app.me() then
+    if app.is_client() and learner is distinct from app.me() then
         raise insufficient_privilege using message = 'Events are recorded by the learner alone.';
     end if;
     if happened not between now() - interval '30 days' and now() + interval '5 minutes' then
         perform app.refuse(400, clock || ': at most 30 days back and 5 minutes ahead.');
     end if;
-    if not exists (select from public.courses as c where c.id = course and (c.is_published or auth.uid() is null)) then
+    if not exists (select from public.courses as c where c.id = course and (c.is_published or not app.is_client())) then
         perform app.refuse(404, 'There is no such course.');
     end if;
     select g.plant_id, p.status, t.is_active into learner_progress
@@ -70,7 +70,8 @@ begin
     where q.course_id = event.course_id and q.section_key = event.section_key and q.key = event.question_key;
     if not found then
         perform app.refuse(400, format(
-            'question_key: this course has no question "%s" in section "%s".', event.question_key, event.section_key));
+            'question_key: this course has no question "%s" in section "%s".',
+            left(event.question_key, 200), left(event.section_key, 200)));
     end if;
     if jsonb_typeof(event.response_meta -> 'choices') is distinct from 'array' then
         perform app.refuse(400, 'response_meta.choices: a list of the chosen keys is needed.');

@@ -6,7 +6,8 @@ create type public.enrollment_status as enum ('enrolled', 'in_progress', 'comple
 create type public.admin_role as enum ('hr_admin', 'dev_admin', 'plant_manager');
 create type public.event_type as enum ('view_section', 'start_course', 'complete_course');
 
--- A text is tidy when it is trimmed, not blank, free of control characters and at most 200 characters long.
+-- A text is tidy when it is trimmed, not blank, at most 200 characters long, and free of control characters and of
+-- those that turn the direction of writing round.
 -- The expression stands in each constraint, so that a refusal names the column.
 
 create table public.plants (
@@ -19,7 +20,10 @@ create table public.plants (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint plants_name_tidy
-    check (name ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$')
+    check (
+        char_length(name) <= 200
+        and name !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    )
 );
 create unique index plants_one_default on public.plants (is_default) where is_default;
 
@@ -36,17 +40,36 @@ create table public.profiles (
     -- What enrolments and progress point at, so that their plant is always the person's.
     constraint profiles_id_plant_unique unique (id, plant_id),
     constraint profiles_first_name_tidy
-    check (first_name ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(first_name) <= 200
+        and first_name !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint profiles_last_name_tidy
-    check (last_name ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(last_name) <= 200
+        and last_name !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint profiles_job_title_tidy
-    check (job_title ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(job_title) <= 200
+        and job_title !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint profiles_email_valid
-    check (char_length(email) <= 254 and email ~ '^[^[:space:][:cntrl:]@]+@[^[:space:][:cntrl:]@]+$')
+    check (
+        char_length(email) <= 254 and email ~ '^[^@]+@[^@]+$'
+        and email !~ '[[:space:][:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    )
 );
 create index profiles_plant_id_idx on public.profiles (plant_id);
 create index profiles_email_idx on public.profiles (email);
 create unique index profiles_email_unique on public.profiles (lower(email));
+-- Statistics are of all plants together, and whoever may ask for a plan sees what follows from them.
+alter table public.profiles
+alter column first_name set statistics 0,
+alter column last_name set statistics 0,
+alter column email set statistics 0,
+alter column job_title set statistics 0;
+alter index public.profiles_email_unique alter column 1 set statistics 0;
 create index profiles_active_plant_idx on public.profiles (plant_id) where status = 'active';
 
 create table public.admin_roles (
@@ -81,13 +104,25 @@ create table public.invitations (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint invitations_email_valid
-    check (char_length(email) <= 254 and email ~ '^[^[:space:][:cntrl:]@]+@[^[:space:][:cntrl:]@]+$'),
+    check (
+        char_length(email) <= 254 and email ~ '^[^@]+@[^@]+$'
+        and email !~ '[[:space:][:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint invitations_first_name_tidy
-    check (first_name ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(first_name) <= 200
+        and first_name !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint invitations_last_name_tidy
-    check (last_name ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(last_name) <= 200
+        and last_name !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint invitations_job_title_tidy
-    check (job_title ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(job_title) <= 200
+        and job_title !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint invitations_role_scope check (
         case role
             when 'plant_manager' then role_plant_id is not null
@@ -113,9 +148,15 @@ create table public.courses (
     updated_at timestamptz not null default now(),
     constraint courses_slug_valid check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and char_length(slug) <= 100),
     constraint courses_title_tidy
-    check (title ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(title) <= 200
+        and title !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint courses_version_tidy
-    check (version ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$')
+    check (
+        char_length(version) <= 200
+        and version !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    )
 );
 
 -- Content. Keys are stable across versions, because events name them.
@@ -209,7 +250,10 @@ create table public.progress (
     foreign key (user_id, plant_id) references public.profiles (id, plant_id) on update cascade on delete restrict,
     constraint progress_percent_range check (progress_percent between 0 and 100),
     constraint progress_current_section_tidy
-    check (current_section ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$')
+    check (
+        char_length(current_section) <= 200
+        and current_section !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    )
 );
 create index progress_plant_course_idx on public.progress (plant_id, course_id);
 create index progress_course_id_idx on public.progress (course_id);
@@ -235,9 +279,15 @@ create table public.question_events (
     constraint question_events_attempt_positive check (attempt_index > 0),
     constraint question_events_evidence_known check (evidence in ('server_graded', 'client_asserted')),
     constraint question_events_section_key_tidy
-    check (section_key ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(section_key) <= 200
+        and section_key !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint question_events_question_key_tidy
-    check (question_key ~ '^[^[:space:][:cntrl:]]([^[:cntrl:]]{0,198}[^[:space:][:cntrl:]])?$'),
+    check (
+        char_length(question_key) <= 200
+        and question_key !~ '^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]\u202a-\u202e\u2066-\u2069]'
+    ),
     constraint question_events_response_meta_small
     check (jsonb_typeof(response_meta) = 'object' and octet_length(response_meta::text) <= 8192),
     -- jsonb holds what few readers can: deeper nesting and larger numbers than this would break a manager's page.
