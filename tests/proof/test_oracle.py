@@ -474,17 +474,16 @@ class History(RuleBasedStateMachine):
         self, data: st.DataObject, likely: list[tuple[Person, Role]]
     ) -> tuple[Person, Person, Role]:
         role = self.a_role(data)
-        whom, role = self.choose(data, "whom, as what", likely, [(person, role) for person in self.everyone])
+        # The suspended more often, who keep their roles and get none.
+        anyones = self.everyone + [person for person in self.company.people if not person.is_here] * 3
+        whom, role = self.choose(data, "whom, as what", likely, [(person, role) for person in anyones])
         able = [person for person in self.company.people if person.may_appoint(whom, role)]
         return self.choose(data, "actor", [*able, whom], self.everyone), whom, role
 
     def is_enrolled(self, data: st.DataObject) -> None:
         anyones = [(person, course) for person in self.everyone for course in self.company.courses]
-        fresh = [
-            way
-            for way in anyones
-            if way[0].is_here and way[1].is_published and way not in self.company.enrolments
-        ]
+        fresh = [way for way in anyones if way not in self.company.enrolments]
+        fresh += [way for way in fresh if way[0].is_here and way[1].is_published] * 3
         whom, course = self.choose(data, "whom, in what", fresh, anyones)
         able = [person for person in self.company.people if whom.plant in self.company.looks_after(person)]
         actor = self.choose(data, "actor", [*able, whom], self.everyone)
