@@ -59,7 +59,9 @@ async def test_whatever_anybody_asks(cluster: Cluster, capsys: pytest.CaptureFix
             f"\nfuzz: {asked.total():,} requests as {len(loose)} kinds of people,"
             f" 2xx {100 * good.total() / asked.total():.0f} %, seed {seed}"
         )
-    findings = [f"as {name}: {said}" for name, one in loose.items() for said in one.findings.values()]
+    findings = [
+        f"as {name}: {fault}\n{said}" for name, one in loose.items() for fault, said in one.findings.items()
+    ]
     assert not findings, f"seed {seed}, {len(findings)} findings\n\n" + "\n".join(findings[:20])
     for name in REFUSED:
         assert {label for label, status in loose[name].asked if status < 300} <= FOR_ALL, name

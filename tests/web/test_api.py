@@ -517,3 +517,14 @@ async def test_health_and_all_doors_while_the_database_is_away(
         assert (await own.get(None, "/healthz")).status_code == 200
         assert (await own.get("ana", "/api/v1/me")).status_code == 200
         assert (await own.sign_in("bo")).status_code == 200
+
+
+async def test_every_operation_describes_how_it_refuses(served: Served) -> None:
+    described = (await served.client.get("/api/openapi.json")).json()
+    for path, ways in described["paths"].items():
+        for operation in ways.values():
+            for status in ("4XX", "503"):
+                assert list(operation["responses"][status]["content"]) == ["application/problem+json"], path
+            assert "400" not in operation["responses"], path
+    refused = (await served.client.get("/api/v1/me")).json()
+    assert set(described["components"]["schemas"]["Problem"]["required"]) == refused.keys()
