@@ -4,12 +4,15 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from specchem.db.database import Database
+from specchem.serve import _listen
+from specchem.settings import Settings
 from tests.conftest import Cluster
 from tests.program import Program, data_folder, processes_in, said_why, specchem
 
@@ -173,3 +176,13 @@ def test_what_is_hardly_http(used: Path) -> None:
     assert httpx.get(f"{program.address}/healthz").status_code == 200
     assert program.end() == 0
     assert not any("Traceback" in line for line in program.lines), "\n".join(program.lines)
+
+
+def test_an_answer_does_not_wait_for_the_one_before_to_be_acknowledged() -> None:
+    with (
+        closing(_listen(Settings(port=0))) as listening,
+        closing(socket.create_connection(listening.getsockname())),
+    ):
+        accepted, _ = listening.accept()
+        with closing(accepted):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -85,9 +85,11 @@ class Described(JsonRenderPlugin):
         """Litestar's own 400 is not what we answer with."""
         openapi_schema["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
         for ways in openapi_schema["paths"].values():
-            for operation in ways.values():
-                operation["responses"].pop("400", None)
-                operation["responses"] |= {"4XX": PROBLEM, "503": PROBLEM}
+            for method, operation in ways.items():
+                codes = ["400", "404", "503"]
+                codes += [] if operation.get("security") == [{}] else ["401", "403"]
+                codes += [] if method == "get" else ["409", "413"]
+                operation["responses"] |= dict.fromkeys(codes, PROBLEM)
         return super().render(request, openapi_schema)
 
 
