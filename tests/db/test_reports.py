@@ -124,6 +124,7 @@ async def test_who_may_ask_for_a_person(people: World, who: str, person: str, fi
         (0, 10, 0.0, 0.0, 27.75),
         (10, 10, 100.0, 72.25, 100.0),
         (1, 3, 33.33, 6.15, 79.23),
+        (0, 2, 0.0, 0.0, 65.76),
     ],
 )
 async def test_shares_and_wilsons_interval(
@@ -135,6 +136,7 @@ async def test_shares_and_wilsons_interval(
         )
     assert row is not None
     assert tuple(row) == pytest.approx((percent, low, high), abs=0.011)
+    assert [round(share, 2) for share in row] == list(row)  # 65.76, and not 65.75999999999999
 
 
 async def test_difficulty_says_how_a_question_fares(people: World) -> None:

@@ -23,19 +23,21 @@ OLDEST_MINUTES, ENOUGH_ATTEMPTS, MOST = 30 * 24 * 60, 5, 10
 class Named:
     """What a history calls by its name."""
 
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
+        printer.text(self.name)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Plant(Named):
     id: UUID
     name: str
     is_default: bool = False  # where an account lands that nobody invited
     is_open: bool = True
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 NOWHERE = Plant(UUID(int=0), "nowhere", is_open=False)
@@ -52,12 +54,12 @@ class Question(NamedTuple):
     right: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Course(Named):
     """A course; one without sections is shown by an outside player."""
 
     id: UUID
-    slug: str
+    name: str  # its slug and its title
     is_published: bool
     sections: Sequence[str] = ()
     questions: Sequence[Question] = ()
@@ -68,13 +70,10 @@ class Course(Named):
 
     @property
     def ref(self) -> Said:
-        return {"id": self.id, "slug": self.slug, "title": self.slug}
-
-    def __repr__(self) -> str:
-        return self.slug
+        return {"id": self.id, "slug": self.name, "title": self.name}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Person(Named):
     """Somebody who may ask; nowhere is who has no profile, and the stranger has no account either."""
 
@@ -102,9 +101,6 @@ class Person(Named):
     def may_appoint(self, whom: "Person", role: Role) -> bool:
         """HR appoints HR and managers, dev admins appoint dev admins, and nobody themselves."""
         return self is not whom and (self.is_dev if role == DEV else self.is_hr)
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 @dataclass(eq=False)
@@ -394,10 +390,9 @@ class Company:
         known = {answer.sent.id: answer for answer in self.answers}
         fresh: dict[UUID, Answer] = {}
         for sent, right in graded.items():
-            before = [
-                a for a in (*self.answers_of(learner, course), *fresh.values()) if a.sent.about == sent.about
-            ]
-            answer = Answer(learner, course, learner.plant, sent, right, len(before) + 1)
+            earlier = [*self.answers_of(learner, course), *fresh.values()]
+            attempt = 1 + sum(a.sent.about == sent.about for a in earlier)
+            answer = Answer(learner, course, learner.plant, sent, right, attempt)
             if known.get(sent.id, answer).content != answer.content:
                 raise Conflict("another answer's id")
             if sent.id not in known:
@@ -462,17 +457,15 @@ class Company:
 
     def enrollment_stats(self, viewer: Person, plant: Plant, course: Course) -> Said:
         rate = self.completion_rate(viewer, plant, course)
-        return {
-            "total": rate.pop("total_enrolled"),
-            **{key: rate[key] for key in ("completed", "completion_rate")},
-        }
+        total, completed, share = (rate[key] for key in ("total_enrolled", "completed", "completion_rate"))
+        return {"total": total, "completed": completed, "completion_rate": share}
 
     def progress_summary(self, viewer: Person, plant: Plant) -> list[Said]:
         """A plant's courses that the viewer sees and somebody takes, by title."""
         self.admit_viewer(viewer, plant, None)
         return [
             {"course": course.ref, **completion(taken), "average_progress": self.average(taken)}
-            for course in sorted(self.courses, key=lambda course: course.slug)
+            for course in sorted(self.courses, key=lambda course: course.name)
             if self.sees_course(viewer, course) and (taken := self.trained(plant, course))
         ]
 
@@ -497,20 +490,12 @@ class Company:
     def learners(self, viewer: Person, plant: Plant, course: Course) -> list[Said]:
         """Who of a plant's active people is how far, the least far first."""
         self.admit_viewer(viewer, plant, course)
-        taken = [
-            (STEPS.index(e.status), self.percent_of(e), e.person, e) for e in self.trained(plant, course)
-        ]
-        taken.sort(key=lambda line: (line[0], line[1], line[2].last_name, line[2].name))
+        rows = [(STEPS.index(e.status), self.percent_of(e), e.person, e) for e in self.trained(plant, course)]
+        rows.sort(key=lambda row: (row[0], row[1], row[2].last_name, row[2].name))
         return [
-            {
-                "user_id": who.id,
-                "first_name": who.name,
-                "status": e.status,
-                "progress_percent": done,
-                **self.dates(e),
-            }
-            for _, done, who, e in taken
-        ]
+            {"user_id": who.id, "first_name": who.name, "status": e.status, "progress_percent": done, **self.dates(e)}
+            for _, done, who, e in rows
+        ]  # fmt: skip
 
     def difficulty(self, viewer: Person, plant: Plant, course: Course) -> list[Said]:
         """How people fared in a plant with each question that was answered there, hardest first."""
@@ -520,10 +505,10 @@ class Company:
 
     def most_missed(self, viewer: Person, plant: Plant, course: Course) -> list[Said]:
         """The same from five attempts on, the most missed first."""
-        often = [
+        rows = [
             row for row in self.difficulty(viewer, plant, course) if row["total_attempts"] >= ENOUGH_ATTEMPTS
         ]
-        often.sort(
+        rows.sort(
             key=lambda row: (
                 -row["miss_rate"],
                 -row["total_attempts"],
@@ -531,8 +516,13 @@ class Company:
                 row["question_key"],
             )
         )
+        prompts = {q[:2]: q.key for q in course.questions}
         left_out = {"correct_attempts", "first_attempts", "success_rate"}
-        return [{key: row[key] for key in row.keys() - left_out} for row in often[:MOST]]
+        return [
+            {key: row[key] for key in row.keys() - left_out}
+            | {"prompt": prompts.get((row["section_key"], row["question_key"]))}
+            for row in rows[:MOST]
+        ]
 
     def activity_summary(self, viewer: Person, whom: Person) -> list[Said]:
         """A person's courses, newest first, with what they did in each as far as the viewer sees it."""

@@ -109,7 +109,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 create function app.wilson_high(part bigint, whole bigint) returns double precision
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select case when whole > 0 then 100 - app.wilson_low(whole - part, whole) else 100 end
+    -- Subtracted as decimals: 65.76, not 65.75999999999999.
+    select case when whole > 0 then 100 - app.wilson_low(whole - part, whole)::numeric else 100 end::double precision
 $$;
 
 create view app.question_difficulty with (security_invoker = true) as
