@@ -248,10 +248,10 @@ class Company:
             raise Forbidden("HR only")
         if whom.plant is not NOWHERE:
             raise Conflict("has one")
-        if not whom.has_account:
-            raise NotFound("no account")
         if not plant.is_open:
             raise Conflict("not open")
+        if not whom.has_account:
+            raise NotFound("no account")
         whom.plant, whom.status = plant, status
         return {"id": whom.id, "plant_id": plant.id, "status": status}
 
