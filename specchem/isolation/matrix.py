@@ -6,6 +6,7 @@ remembering it; what should happen comes from ``rights``. Everything is done ins
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 from specchem.db.session import Connection
 from specchem.isolation.cast import KINDS, Cast, Kind, Row, make_cast
@@ -24,6 +25,7 @@ from specchem.isolation.rights import (
 
 # A view of counts, which nobody writes; a generated column.
 NOT_WRITABLE = ("55000", "42809", "428C9")
+GRANTED = {"granted": "allowed", "not granted": "refused"}
 VERBS = ("select", "insert", "update", "delete", "truncate", "execute")
 
 
@@ -44,6 +46,10 @@ class Cell:
     expected: str
     found: str = ""
     code: str = ""
+
+    def after(self, code: str) -> Self:
+        """With what the database said to it."""
+        return replace(self, found=outcome(self, code), code=code)
 
     @property
     def deviates(self) -> bool:
@@ -126,7 +132,8 @@ def _is_behind(function: str) -> bool:
 async def prove(connection: Connection) -> list[Cell]:
     """Every cell with what was found: as an owner who can become every client, in a transaction rolled back later."""
     stage = await set_stage(connection)
-    return [cell async for cell in stage.tried(connection)]
+    said = [*await stage.held(connection), *[one async for one in stage.tried(connection)]]
+    return [cell.after(code) for cell, code in said]
 
 
 @dataclass(frozen=True)
@@ -137,16 +144,22 @@ class Stage:
     cells: dict[tuple[str, Kind], list[Cell]]
     rights: list[Cell]
 
-    async def tried(self, connection: Connection, first: str | None = None) -> AsyncIterator[Cell]:
-        """Each cell with what came of it; those of the thing ``first`` before all others."""
-        for cell in await _held(connection, self.rights):
-            yield cell
+    async def held(self, connection: Connection) -> list[tuple[Cell, str]]:
+        """Each right with whether it is held."""
+        held = await connection.fetchval(f"select array[{', '.join(cell.sql for cell in self.rights)}]")
+        codes = ("granted" if one else "not granted" for one in held)
+        return list(zip(self.rights, codes, strict=True))
+
+    async def tried(
+        self, connection: Connection, first: str | None = None
+    ) -> AsyncIterator[tuple[Cell, str]]:
+        """Each cell with what the database said to it; those of the thing ``first`` before all others."""
         for (_, kind), cells in sorted(self.cells.items(), key=lambda one: one[0][0] != first):
             said = await attempt(
                 connection, kind.db_role, self.cast.claims(kind), [cell.sql for cell in cells]
             )
-            for cell, code in zip(cells, said, strict=True):
-                yield replace(cell, found=outcome(cell, code), code=code)
+            for one in zip(cells, said, strict=True):
+                yield one
 
 
 async def set_stage(connection: Connection) -> Stage:
@@ -179,14 +192,6 @@ def rights_of(found: Found) -> Iterator[Cell]:
             wanted = "allowed" if role in FUNCTIONS.get(function, "").split() else "refused"
             sql = f"has_function_privilege('{role}', '{function}', 'execute')"
             yield Cell(role, function, "hold execute", None, "", sql, wanted)
-
-
-async def _held(connection: Connection, rights: list[Cell]) -> list[Cell]:
-    held = await connection.fetchval(f"select array[{', '.join(cell.sql for cell in rights)}]")
-    return [
-        replace(cell, found="allowed" if one else "refused", code="granted" if one else "not granted")
-        for cell, one in zip(rights, held, strict=True)
-    ]
 
 
 async def attempt(connection: Connection, role: str, claims: str, statements: list[str]) -> list[str]:
@@ -234,6 +239,8 @@ async def prepare(connection: Connection) -> None:
 
 def outcome(cell: Cell, code: str) -> str:
     """What a row count or an SQLSTATE means."""
+    if code in GRANTED:
+        return GRANTED[code]
     if code.isdigit() and len(code) < 5:
         return "allowed" if int(code) or cell.verb == "execute" else "nothing"
     if code in {"42501", *NOT_WRITABLE}:
