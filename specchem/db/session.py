@@ -162,10 +162,10 @@ async def acting_as(pool: Pool, identity: Identity) -> AsyncIterator[Db]:
             try:
                 await connection.execute(identity.enters())
                 yield Db(connection)
+                await connection.execute(f"commit; {CLEAN}")
             except BaseException:
                 await _roll_back(connection)
                 raise
-            await connection.execute(f"commit; {CLEAN}")
     except FAULTS as error:
         raise translate(error) from error
 
