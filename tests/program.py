@@ -31,7 +31,7 @@ def specchem(folder: Path | None, *words: str, **settings: str) -> "subprocess.C
     """A command, run to its end."""
     return subprocess.run(
         [sys.executable, "-m", "specchem", *words],
-        env=environment(folder, **settings), capture_output=True, text=True, timeout=120,
+        env=environment(folder, **settings), capture_output=True, text=True, timeout=600,
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ class Program:
         self._ready.set()
 
     def wait_until_ready(self) -> "Program":
-        assert self._ready.wait(120), self.lines
+        assert self._ready.wait(600), self.lines
         assert self.process.poll() is None, self.lines
         return self
 
@@ -102,7 +102,7 @@ class Program:
 
     def sign_in(self, email: str, password: str) -> httpx.Client:
         """A client with the person's token."""
-        client = httpx.Client(base_url=self.address, timeout=30)
+        client = httpx.Client(base_url=self.address, timeout=120)
         answer = client.post(
             "/auth/v1/token?grant_type=password", json={"email": email, "password": password}
         )
@@ -116,7 +116,7 @@ class Program:
         return self.wait()
 
     def wait(self) -> int:
-        status = self.process.wait(60)
+        status = self.process.wait(300)
         self._reader.join(10)
         assert self.process.stderr is not None
         self.process.stderr.close()

@@ -113,7 +113,7 @@ def test_kill_9_of_the_program_while_answers_are_written(folder: Path, passwords
     program.process.kill()
     assert program.wait() == -signal.SIGKILL
     for writer in wrote:
-        writer.join(30)
+        writer.join(180)
 
     again = Program(folder).wait_until_ready()
     assert nothing_is_lost(again, passwords, wrote)
@@ -135,7 +135,7 @@ def test_kill_9_of_postgresql_while_answers_are_written(folder: Path, passwords:
             assert (answer.status_code, answer.json()["title"]) == (503, "Unavailable"), answer.text
             assert answer.headers["retry-after"]
     # The program itself brings PostgreSQL back.
-    while (well := httpx.get(f"{program.address}/healthz")).status_code != 200:
+    while (well := httpx.get(f"{program.address}/healthz", timeout=60)).status_code != 200:
         assert (well.status_code, well.json()["title"]) == (503, "Unavailable")
         time.sleep(0.02)
     before = [len(writer.acknowledged) for writer in wrote]
@@ -144,7 +144,7 @@ def test_kill_9_of_postgresql_while_answers_are_written(folder: Path, passwords:
         time.sleep(0.02)
     for writer in wrote:
         writer.enough.set()
-        writer.join(30)
+        writer.join(180)
     assert nothing_is_lost(program, passwords, wrote)
     assert program.end() == 0, program.lines
     assert not processes_in(folder.parent)
@@ -158,7 +158,7 @@ def test_kill_9_of_both_at_once(folder: Path, passwords: dict[str, str]) -> None
     program.process.kill()
     program.wait()
     for writer in wrote:
-        writer.join(30)
+        writer.join(180)
     again = Program(folder).wait_until_ready()
     assert nothing_is_lost(again, passwords, wrote)
     assert again.end() == 0, again.lines

@@ -33,7 +33,7 @@ def no_postgres(folder: Path) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_normal_stop_leaves_nothing_behind(used: Path, how: signal.Signals) -> None:
     program = Program(used).wait_until_ready()
-    assert httpx.get(f"{program.address}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{program.address}/healthz", timeout=60).json() == {"status": "ok"}
     assert processes_in(used.parent)
     assert program.end(how) == 0, program.lines
     assert no_postgres(used)
@@ -45,7 +45,7 @@ def test_a_normal_stop_leaves_nothing_behind(used: Path, how: signal.Signals) ->
 def test_a_stop_while_a_client_stays_connected(used: Path) -> None:
     program = Program(used).wait_until_ready()
     with httpx.Client() as client:
-        client.get(f"{program.address}/healthz")
+        client.get(f"{program.address}/healthz", timeout=60)
         assert program.end() == 0, program.lines
     assert no_postgres(used)
 
@@ -173,7 +173,7 @@ def test_what_is_hardly_http(used: Path) -> None:
         status = answer[9:12]
         assert status[:1] in {b"", b"2", b"4"}, (request[:200], answer[:300])
         assert b"Traceback" not in answer
-    assert httpx.get(f"{program.address}/healthz").status_code == 200
+    assert httpx.get(f"{program.address}/healthz", timeout=60).status_code == 200
     assert program.end() == 0
     assert not any("Traceback" in line for line in program.lines), "\n".join(program.lines)
 

@@ -94,13 +94,13 @@ def another(folder: Path) -> "subprocess.Popen[str]":
 
 
 def leave(process: "subprocess.Popen[str]") -> None:
-    process.communicate("enough\n", timeout=120)
+    process.communicate("enough\n", timeout=600)
     assert process.returncode == 0
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
 
 
 async def ask(server: Server, question: str) -> Any:

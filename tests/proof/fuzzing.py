@@ -322,7 +322,7 @@ class Fuzzer:
 
     def call(self, case: Case) -> Answer:
         """Send it as this person."""
-        answer = case.call(base_url=self.url, session=self.session, headers=dict(self.headers))
+        answer = case.call(base_url=self.url, session=self.session, headers=dict(self.headers), timeout=120)
         self.asked[case.operation.label, answer.status_code] += 1
         return answer
 
