@@ -7,7 +7,7 @@ import pytest
 
 from specchem.db.database import Database
 from specchem.db.session import Db, Pool, acting_as
-from specchem.errors import BadInput, Conflict
+from specchem.errors import BadInput, Conflict, NotFound
 from tests.conftest import Cluster
 from tests.db.refused import acting, refused, state
 from tests.world import World, right, wrong
@@ -229,7 +229,9 @@ async def test_a_completed_course_stays_completed_when_its_content_grows(people:
     assert await record(people, "hazmat") == ("completed", 100, True)
 
 
-async def test_an_open_section_is_open_also_when_the_course_is_withdrawn(people: World) -> None:
+@pytest.mark.parametrize("percent", [0, 60, 100])
+@pytest.mark.parametrize("course", ["hazmat", "outside"])
+async def test_a_withdrawn_course_takes_no_mark(people: World, course: str, percent: int) -> None:
     await people.owner("update courses set is_published = false")
-    async with refused(people, "ana", Conflict, "still open") as db:
-        await db.run(MARK, 100, people.course["hazmat"], people.person["ana"])
+    async with refused(people, "ana", NotFound, "no such course") as db:
+        await db.run(MARK, percent, people.course[course], people.person["ana"])

@@ -170,6 +170,15 @@ async def test_without_an_open_default_plant_an_account_waits(people: World, sql
         assert await db.value("select count(*) from plants") == 0
 
 
+async def test_the_invited_keep_the_names_they_typed_without_a_default_plant(people: World) -> None:
+    await people.owner("update plants set is_default = false")
+    await invite(people)
+    typed = {"first_name": "Grace", "last_name": "Hopper"}
+    found = await profile(people, await sign_up(people, "zed@example.com", typed, confirmed=True))
+    assert found is not None
+    assert (found["first_name"], found["last_name"]) == ("Grace", "Hopper")
+
+
 async def test_without_a_default_plant_the_invited_come_in(people: World) -> None:
     await people.owner("update plants set is_default = false")
     await invite(people)

@@ -279,6 +279,20 @@ async def test_a_batch_comes_back_and_counts_in_the_order_sent(people: World) ->
     assert progress.current_section == "s1"
 
 
+@pytest.mark.parametrize("sections", [["s1", "s2", "s3", "s4"], ["s4", "s3", "s2", "s1"]])
+async def test_of_answers_at_one_moment_the_last_that_was_sent_says_where_one_is(
+    people: World, sections: list[str]
+) -> None:
+    ana, course = people.person["ana"], people.course["outside"]
+    batch = [
+        CreateQuestionEvent(course_id=course, section_key=section, question_key="q", is_correct=True)
+        for section in sections
+    ]
+    async with people.acting("ana") as db:
+        await operations.record_question_events(db, ana, batch)
+        assert (await get_user_progress(db, ana, course)).current_section == sections[-1]
+
+
 async def test_500_answers_at_once(people: World) -> None:
     async with people.acting("ana") as db:
         events = await operations.record_question_events(db, people.person["ana"], [outside(people)] * 500)

@@ -245,6 +245,15 @@ async def test_a_revocation_that_is_refused(
         await operations.revoke_admin_role(db, people.person[whom], grant(people, role, plant))
 
 
+async def test_a_dev_admin_is_not_told_that_an_hr_role_is_gone(people: World) -> None:
+    await people.owner(
+        "insert into admin_roles (user_id, role, plant_id) values ($1, 'plant_manager', $2), ($3, 'hr_admin', null)",
+        people.person["dev"], people.plant["Columbus, OH"], people.person["ana"],
+    )  # fmt: skip
+    async with refused(people, Forbidden), people.acting("dev") as db:
+        await operations.revoke_admin_role(db, people.person["ana"], grant(people, "hr_admin", None))
+
+
 async def test_a_revocation_from_somebody_out_of_sight(people: World) -> None:
     async with refused(people, NotFound), people.acting("max") as db:
         await operations.revoke_admin_role(db, people.person["hana"], grant(people, "hr_admin", None))

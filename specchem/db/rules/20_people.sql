@@ -145,6 +145,7 @@ create function app.accept_invitation(account uuid, address text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     invitation public.invitations;
+    typed jsonb := (select u.raw_user_meta_data from auth.users as u where u.id = account);
 begin
     update public.invitations as i set accepted_at = now()
     where lower(i.email) = lower(address) and i.accepted_at is null and i.expires_at > now()
@@ -158,8 +159,10 @@ begin
     end if;
     insert into public.profiles as p (id, plant_id, first_name, last_name, email, job_title)
     values (
-        account, invitation.plant_id, coalesce(invitation.first_name, app.tidy(split_part(address, '@', 1))),
-        coalesce(invitation.last_name, '(no name yet)'), address, invitation.job_title)
+        account, invitation.plant_id,
+        coalesce(invitation.first_name, app.tidy(typed ->> 'first_name'), app.tidy(split_part(address, '@', 1))),
+        coalesce(invitation.last_name, app.tidy(typed ->> 'last_name'), '(no name yet)'),
+        address, invitation.job_title)
     on conflict (id) do update set
         plant_id = excluded.plant_id,
         first_name = coalesce(invitation.first_name, p.first_name),

@@ -59,7 +59,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 grant execute on function app.my_sections(uuid) to authenticated;
 
--- Sees the whole course, also a withdrawn one, so that nobody completes it by its being out of sight.
+-- Sees the whole course, also a withdrawn one, which nobody marks: neither a step nor the end of it.
 create function app.keep_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -67,6 +67,10 @@ declare
     stood text := case when tg_op = 'UPDATE' then old.current_section end;
     supported integer := app.supported_percent(new.user_id, new.course_id);
 begin
+    if tg_op = 'UPDATE' and app.is_client()
+    and not exists (select from public.courses as c where c.id = new.course_id and c.is_published) then
+        perform app.refuse(404, 'There is no such course.');
+    end if;
     if new.progress_percent is null then
         new.progress_percent := reached;
     end if;

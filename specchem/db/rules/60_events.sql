@@ -138,7 +138,9 @@ begin
         update public.progress as g set current_section = latest.section_key
         from (
             select distinct on (n.user_id, n.course_id) n.user_id, n.course_id, n.section_key
-            from new_rows as n order by n.user_id, n.course_id, n.answered_at desc, n.attempt_index desc
+            -- Of answers given at one moment the last that came in.
+            from (select *, row_number() over () as place from new_rows) as n
+            order by n.user_id, n.course_id, n.answered_at desc, n.place desc
         ) as latest
         where g.user_id = latest.user_id and g.course_id = latest.course_id;
     else
