@@ -31,7 +31,7 @@ check: .venv/dev.ok ## format, lint, strict types, SQL lint
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint --nocolor --disable-progress-bar --processes 2 specchem/db
+	@$(BIN)/sqlfluff lint --nocolor --disable-progress-bar specchem/db
 
 format: .venv/dev.ok ## put the code into the house's format
 	@$(BIN)/ruff check --quiet --fix-only .
