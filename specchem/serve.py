@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def run(
         )
         server = Server(config, lambda: _ready(settings, lines, say))
         watch = asyncio.create_task(_watch(where, folder, say)) if where.is_embedded else None
+        await asyncio.sleep(0)  # told to stop by now, we end here; from here on uvicorn hears it
         await server.serve(sockets=[listening])
         if watch is not None:
             watch.cancel()
@@ -76,7 +78,38 @@ def run(
             raise Stopped("The server could not start; the reason is above.")
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    asyncio.run(whole())
+    _until_told(whole)
+
+
+def _until_told(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run work in a loop of its own, to its end or until SIGINT or SIGTERM cancels it.
+
+    No handler raises here: one that did while the loop is made or closed would leave half of one, and its complaint.
+    """
+    told, task = False, None
+
+    def tell(*_: object) -> None:
+        nonlocal told
+        told = True
+        if task is not None:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+
+    async def whole() -> None:
+        nonlocal task
+        task = asyncio.current_task()
+        try:
+            if not told:
+                await work()
+        finally:
+            task = None
+
+    before = {one: signal.signal(one, tell) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(whole())
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 async def _watch(where: Database, folder: Path, say: Callable[[str], None]) -> None:

@@ -2,6 +2,8 @@
 
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +16,7 @@ from specchem.db.database import Database
 from specchem.serve import _listen
 from specchem.settings import Settings
 from tests.conftest import Cluster
-from tests.program import Program, data_folder, processes_in, said_why, specchem
+from tests.program import Program, data_folder, environment, processes_in, said_why, specchem
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,34 @@ def test_a_stop_in_the_middle_of_the_first_start(how: signal.Signals) -> None:
         again = Program(folder).wait_until_ready()
         assert again.end() == 0
         assert no_postgres(folder)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "where", ["socket.socketpair", "specchem.serve.be_ready", "specchem.serve.create_app"]
+)
+def test_a_stop_that_comes_at_a_bad_moment(used: Path, how: signal.Signals, where: str) -> None:
+    """While the event loop is half made, the database looked at, the application built."""
+    module, name = where.rsplit(".", 1)
+    script = f"""
+import os, {module} as module
+from specchem.cli import app
+usual = module.{name}
+def stopped(*given, **named):
+    module.{name} = usual
+    os.kill(os.getpid(), {how.value})
+    return usual(*given, **named)
+module.{name} = stopped
+app(["serve"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(used, port="0"), capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "never awaited" not in done.stderr
+    assert no_postgres(used)
 
 
 def test_the_first_start_shows_what_it_is_doing_and_keeps_its_key_to_itself() -> None:
