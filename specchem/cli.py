@@ -19,7 +19,7 @@ from specchem.auth.accounts import AuthError, create_account
 from specchem.db import database, embedded, upgrade
 from specchem.db.database import Database
 from specchem.db.refusals import FAULTS, translate
-from specchem.db.session import connected
+from specchem.db.session import connected, looking
 from specchem.errors import SpecChemError, Stopped
 from specchem.ready import be_ready
 from specchem.seed import seed
@@ -240,14 +240,9 @@ def people_can_see(
     from specchem.isolation import explorer
 
     async def work(where: Database) -> tuple[explorer.Person, list[explorer.Sight]]:
-        async with connected(where.owner) as connection:
-            transaction = connection.transaction(readonly=True)
-            await transaction.start()
-            try:
-                person = await explorer.find(connection, email)
-                return person, await explorer.can_see(connection, person, tables or [])
-            finally:
-                await transaction.rollback()
+        async with looking(where.owner) as connection:
+            person = await explorer.find(connection, email)
+            return person, await explorer.can_see(connection, person, tables or [])
 
     person, sights = on_database(url, work)
     out.print(person.in_words(), markup=False)
@@ -297,16 +292,11 @@ def doctor(
             raise Stopped("Say what to examine; there is --isolation so far.")
 
     async def work(where: Database) -> tuple[list[matrix.Cell], list[str]]:
-        async with connected(where.owner) as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                missing = matrix.unexpected(await matrix.look(connection))
-                broken = [*missing, *await lints.broken(connection)]
-                say("Trying who may do what …")
-                return await matrix.prove(connection), broken
-            finally:
-                await transaction.rollback()
+        async with looking(where.owner) as connection:
+            missing = matrix.unexpected(await matrix.look(connection))
+            broken = [*missing, *await lints.broken(connection)]
+            say("Trying who may do what …")
+            return await matrix.prove(connection), broken
 
     cells, broken = on_database(url, work)
     wide = Console(highlight=False, width=max(out.width, 150))  # thirteen kinds of people side by side
@@ -314,7 +304,7 @@ def doctor(
         wide.print(part)
     if html is not None:
         with in_words():
-            _write(html, report.as_html(cells, broken, "PostgreSQL"))
+            _write(html, report.as_html(cells, broken))
     deviations = [str(cell) for cell in cells if cell.deviates]
     for line in (*deviations, *broken):
         out.print(line, style="red", markup=False)

@@ -97,11 +97,10 @@ class Db:
         await self.connection.execute("savepoint attempt")
         try:
             yield
-        except asyncpg.PostgresError as error:
+        except BaseException as error:
             await self.connection.execute("rollback to attempt")
-            raise translate(error) from error
-        except BaseException:
-            await self.connection.execute("rollback to attempt")
+            if isinstance(error, asyncpg.PostgresError):
+                raise translate(error) from error
             raise
         await self.connection.execute("release attempt")
 
@@ -134,6 +133,18 @@ async def connected(url: str) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def looking(url: str) -> AsyncIterator[Connection]:
+    """One connection in a transaction that is rolled back: what is tried on it leaves nothing."""
+    async with connected(url) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            yield connection
+        finally:
+            await transaction.rollback()
 
 
 async def prepare(connection: Connection) -> None:

@@ -3,11 +3,10 @@
 Plants A, B, C are open, Z is closed. Whoever is tried works in A, except for the person of the closed plant.
 """
 
-import json
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from specchem.db.session import Connection
+from specchem.db.session import Connection, Identity
 
 PLANTS = ("A", "B", "C", "Z")
 
@@ -77,7 +76,7 @@ class Cast:
         """The claims of a request by this kind of person."""
         if kind.db_role != "authenticated":
             return ""
-        return json.dumps({"sub": str(self.person[kind.name]), "role": "authenticated", "aal": "aal1"})
+        return Identity(self.person[kind.name]).claims()
 
     def rows(self, table: str, kind: Kind) -> list[Row]:
         """The rows of a table that this kind of person reaches for, each of another standing."""

@@ -1,6 +1,5 @@
 """What one person sees, how many rows, and by which rule: for an access review."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from specchem.db.session import Connection
+from specchem.db.session import Connection, Identity
 from specchem.errors import NotFound
 from specchem.isolation.rights import TABLES
 
@@ -93,7 +92,7 @@ async def can_see(connection: Connection, person: Person, tables: list[str]) -> 
     columns = await _columns(connection)
     await connection.execute(
         "select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)",
-        json.dumps({"sub": str(person.id), "role": "authenticated", "aal": "aal1"}),
+        Identity(person.id).claims(),
     )
     sights = []
     for table in tables or known:

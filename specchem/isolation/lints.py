@@ -25,32 +25,33 @@ LINTS: dict[str, str] = {
     "no policy lets everybody in": """
         select p.tablename || '.' || p.policyname from pg_policies p
         where p.schemaname = 'public' and 'true' in (p.qual, p.with_check)""",
-    "an index begins with the columns of every foreign key": """
+    "an index begins with the columns of every foreign key": f"""
         select c.conname::text from pg_constraint c join pg_namespace n on n.oid = c.connamespace
-        where c.contype = 'f' and n.nspname in ('public', 'app', 'specchem') and not exists (
+        where c.contype = 'f' and {OURS} and not exists (
             select from pg_index i where i.indrelid = c.conrelid and i.indpred is null and i.indisvalid
             -- Of two columns the person's is enough: they have few rows each.
             and (i.indkey::int2[])[0] = any(c.conkey)
             and ((i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey or c.conname like '%_user_plant_fkey'))""",
-    "every function has a fixed search path that ends in pg_temp": """
+    "every function has a fixed search path that ends in pg_temp": f"""
         select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        where n.nspname in ('public', 'app', 'specchem')
-        and 'search_path=pg_catalog, pg_temp' <> all(coalesce(p.proconfig, '{}'))""",
-    "nobody may call a function for being PUBLIC": """
+        where {OURS}
+        and 'search_path=pg_catalog, pg_temp' <> all(coalesce(p.proconfig, '{{}}'))""",
+    "nobody may call a function for being PUBLIC": f"""
         select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        where n.nspname in ('public', 'app', 'specchem')
+        where {OURS}
         and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)""",
     "no security definer stands in an exposed schema": """
         select p.oid::regprocedure::text from pg_proc p
         where p.prosecdef and p.pronamespace = 'public'::regnamespace""",
-    "a view looks with the caller's eyes": """
+    "a view looks with the caller's eyes": f"""
         select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname in ('public', 'app', 'specchem')
-        and (c.relkind = 'm' or (c.relkind = 'v' and 'security_invoker=true' <> all(coalesce(c.reloptions, '{}'))))""",
+        where {OURS} and (
+            c.relkind = 'm'
+            or (c.relkind = 'v' and 'security_invoker=true' <> all(coalesce(c.reloptions, '{{}}'))))""",
     "clients have no right that row security does not cover": f"""
         select c.oid::regclass::text || ': ' || a.privilege_type
         from pg_class c join pg_namespace n on n.oid = c.relnamespace cross join aclexplode(c.relacl) a
-        where n.nspname in ('public', 'app', 'specchem') and c.relkind <> 'i'
+        where {OURS} and c.relkind <> 'i'
         and (a.grantee = 0 or a.grantee = any({CLIENTS}))
         and (a.grantee = 0 or a.privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))""",
     "nothing made later in our own schemas is a client's by default": f"""
@@ -61,7 +62,7 @@ LINTS: dict[str, str] = {
     "clients make nothing in our schemas": f"""
         select n.nspname::text || ': ' || a.grantee::regrole::text
         from pg_namespace n cross join aclexplode(n.nspacl) a
-        where n.nspname in ('public', 'app', 'specchem') and a.privilege_type = 'CREATE'
+        where {OURS} and a.privilege_type = 'CREATE'
         and (a.grantee = 0 or a.grantee = any({CLIENTS}))""",
     "the login of the requests owns nothing and bypasses nothing": """
         select r.rolname::text from pg_roles r where r.rolname = 'specchem_api'
@@ -73,7 +74,7 @@ LINTS: dict[str, str] = {
     "no index is invalid, or stands in for another's beginning": f"""
         select c.relname::text from pg_index i join pg_class c on c.oid = i.indexrelid
         join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname in ('public', 'app', 'specchem') and c.relname <> all('{{{",".join(KEPT)}}}')
+        where {OURS} and c.relname <> all('{{{",".join(KEPT)}}}')
         and (not i.indisvalid or (not i.indisunique and i.indexprs is null and exists (
             select from pg_index o where o.indrelid = i.indrelid and o.indexrelid <> i.indexrelid
             and o.indexprs is null and o.indpred::text is not distinct from i.indpred::text

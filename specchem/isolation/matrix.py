@@ -280,8 +280,11 @@ def cells_of(cast: Cast, found: Found, thing: str, kind: Kind) -> Iterator[Cell]
     yield from _insertions(cast, found, thing, kind, rights, cell)
 
 
+Maker = Callable[[str, str | None, Row, str], Cell]
+
+
 def _insertions(
-    cast: Cast, found: Found, thing: str, kind: Kind, rights: Rights, cell: "Maker"
+    cast: Cast, found: Found, thing: str, kind: Kind, rights: Rights, cell: Maker
 ) -> Iterator[Cell]:
     """Good rows of one's own and of others; then each further column, which only some may name."""
     candidates = cast.candidates(thing, kind) if kind.db_role == "authenticated" else []
@@ -292,9 +295,6 @@ def _insertions(
         for row in named:
             if column not in row.values:
                 yield cell("insert", column, row, _insert(thing, {**row.values, column: "default"}))
-
-
-Maker = Callable[[str, str | None, Row, str], Cell]
 
 
 def _insert(thing: str, values: dict[str, str]) -> str:

@@ -94,12 +94,12 @@ def _table(title: str, lines: list[Line]) -> Table:
     return table
 
 
-def as_html(cells: list[Cell], broken: list[str], database: str) -> str:
+def as_html(cells: list[Cell], broken: list[str]) -> str:
     """A page that stands alone: no script, nothing fetched."""
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     )
     return page.render(
         kinds=KINDS, sheets=sheets(cells), closed=closed, count=len(cells), broken=broken, legend=LEGEND,
-        deviations=[cell for cell in cells if cell.deviates], database=database, made=datetime.now(UTC),
+        deviations=[cell for cell in cells if cell.deviates], made=datetime.now(UTC),
     )  # fmt: skip

@@ -58,15 +58,15 @@ def everybody(reach: str) -> Reach:
     return dict.fromkeys(("associate", "manager", "hr", "dev"), reach)
 
 
-PUBLISHED = everybody("open") | {"hr": "all", "dev": "all"}
+SHOWN = everybody("open") | {"hr": "all", "dev": "all"}
 RECORD = {"associate": "own", "manager": "own plant", "hr": "all", "dev": "own"}
 DEV = {"dev": "all"}
-CONTENT = Rights(reads=PUBLISHED, creates=DEV, changes=DEV, created="*", changed="*", service="siud")
+CONTENT = Rights(reads=SHOWN, creates=DEV, changes=DEV, created="*", changed="*", service="siud")
 CLOSED = Rights()
 
 TABLES: dict[str, Rights] = {
     "public.plants": Rights(
-        reads=everybody("open") | {"hr": "all", "dev": "all"},
+        reads=SHOWN,
         creates={"hr": "all", "dev": "all"},
         changes={"hr": "all", "dev": "all"},
         created="name timezone is_active",
@@ -90,7 +90,7 @@ TABLES: dict[str, Rights] = {
     ),
     "public.invitations": Rights(service="siud"),
     "public.courses": Rights(
-        reads=PUBLISHED,
+        reads=SHOWN,
         creates=DEV,
         changes=DEV,
         created="slug title version is_published",
@@ -183,11 +183,11 @@ def granted(rights: Rights, role: str, verb: str, column: str | None) -> bool:
     return named == "*" or column in named.split()
 
 
-def expected(rights: Rights, kind: Kind, verb: str, column: str | None, row: Row | None) -> str:
+def expected(rights: Rights, kind: Kind, verb: str, column: str | None, row: Row) -> str:
     """What the database should do: ``allowed``, ``nothing`` (no such row for this person) or ``refused``."""
     if kind.db_role == "service_role":
         return "allowed" if granted(rights, kind.db_role, verb, column) else "refused"
-    if kind.db_role != "authenticated" or not rights.names(verb, column) or row is None:
+    if kind.db_role != "authenticated" or not rights.names(verb, column):
         return "refused"
     words = rights.reach(verb).get(kind.role or "", "").split()
     if any(WORDS[word](kind, row) for word in words):

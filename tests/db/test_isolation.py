@@ -82,7 +82,7 @@ async def test_the_report_names_every_deviation(
     cells = await matrix.prove(connection)
     deviating = [cell for cell in cells if cell.deviates]
     assert {cell.thing for cell in deviating} == {"public.plants"}
-    page = report.as_html(cells, ["a rule: not kept"], "here")
+    page = report.as_html(cells, ["a rule: not kept"])
     assert all(str(cell) in unescape(page) for cell in deviating)
     assert "a rule: not kept" in page
     assert f"{len(cells):,} cells" in page
