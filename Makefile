@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 VENDOR := specchem/web/static/vendor
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 14
 
 setup: .venv/run.ok ## install what `make run` needs into .venv, in this folder
 
@@ -37,8 +37,16 @@ format: .venv/dev.ok ## put the code into the house's format
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
-bench: .venv/dev.ok ## measure the hot paths against the database's own limit
-	@$(BIN)/python -m benchmarks
+bench: .venv/dev.ok ## measure against the database's own limit (SIZE="--plants 20 --events 100000" for a small world)
+	@bash tools/wrk.sh
+	@$(BIN)/python -m benchmarks $(SIZE)
+
+bench-peers: .venv/dev.ok ## the same, and PostGraphile on the same database
+	@bash tools/wrk.sh
+	@$(BIN)/python -m benchmarks --peers $(SIZE)
+
+bench-growth: .venv/dev.ok ## what 1 to 20 million answers cost (an hour)
+	@$(BIN)/python -m benchmarks.growth $(SIZE)
 
 lock: ## resolve the dependencies anew (needs uv; writes names, versions and hashes only)
 	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \

@@ -1,6 +1,7 @@
 """Runs the server: database ready, port open, requests answered, everything put away at the end."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import uvicorn
+import uvloop
 
 from specchem.auth.keys import load_or_create
 from specchem.db import embedded
@@ -33,6 +35,9 @@ class Server(uvicorn.Server):
         """As uvicorn's, then the word."""
         await super().startup(sockets)
         if self.started:
+            # What is there now stays: looking through it again and again would hold requests up.
+            gc.collect()
+            gc.freeze()
             self._ready()
 
 
@@ -105,8 +110,8 @@ def _until_told(work: Callable[[], Coroutine[None, None, None]]) -> None:
 
     before = {one: signal.signal(one, tell) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with suppress(asyncio.CancelledError):
-            asyncio.run(whole())
+        with suppress(asyncio.CancelledError), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(whole())
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

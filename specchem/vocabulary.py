@@ -26,6 +26,8 @@ class Input(BaseModel):
 
 
 def _plain(text: str) -> str:
+    if text.isascii() and text.isprintable():  # nearly all there is
+        return text
     # Controls and lone surrogates cannot be stored or read; bidi overrides make a name look like another.
     if any(
         unicodedata.category(char) in {"Cc", "Cs"} or unicodedata.bidirectional(char) in _BIDI_CONTROLS
@@ -51,9 +53,12 @@ Key = Text
 Email = Annotated[EmailStr, StringConstraints(max_length=254), AfterValidator(str.lower)]
 
 
+_WRITER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
 def _small(meta: dict[str, Any]) -> dict[str, Any]:
     try:
-        text = json.dumps(meta, ensure_ascii=False, allow_nan=False)
+        text = _WRITER.encode(meta)
         size = len(text.encode())
     except (ValueError, TypeError, RecursionError):
         raise ValueError("must hold text and finite numbers, not nested too deeply") from None

@@ -15,7 +15,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +23,7 @@ import msgspec
 
 from specchem.db.database import Database
 from specchem.db.refusals import FAULTS, translate
-from specchem.db.session import Db, Identity, prepare
+from specchem.db.session import Asker, Connection, Db, Identity, Pool, prepare
 
 PLANT_OF = {
     "ana": "Columbus, OH", "cal": "Columbus, OH", "bo": "Phoenix, AZ", "max": "Columbus, OH", "mia": "Phoenix, AZ",
@@ -37,6 +37,22 @@ ROLES = [
 ]  # fmt: skip
 ENROLLED = [("ana", "hazmat"), ("ana", "outside"), ("bo", "hazmat"), ("sue", "hazmat")]
 SLUGS = {"hazmat": "function-specific-hazmat", "outside": "outside", "draft": "draft"}
+
+
+@dataclass(frozen=True)
+class _Lent:
+    """A pool of one connection that is somebody else's."""
+
+    connection: Connection
+
+    @asynccontextmanager
+    async def acquire(self, timeout: float) -> AsyncIterator[Connection]:  # noqa: ASYNC109  as the driver's
+        yield self.connection
+
+
+def lent(connection: Connection) -> Pool:
+    """A pool of this connection alone, which stays open."""
+    return cast(Pool, _Lent(connection))
 
 
 @dataclass(frozen=True)
@@ -60,8 +76,14 @@ class World:
     @asynccontextmanager
     async def acting(self, name: str) -> AsyncIterator[Db]:
         """As acting_as, but inside the test's transaction: a savepoint, kept unless it fails."""
-        async with self.role("authenticated", self.identity(name).claims()) as db:
+        async with self.role("authenticated", self.identity(name).claims) as db:
             yield db
+
+    @asynccontextmanager
+    async def asking(self, name: str) -> AsyncIterator[Asker]:
+        """As a request of one statement, but inside the test's transaction."""
+        async with self.role("specchem_api") as db:
+            yield Asker(lent(db.connection), self.identity(name))
 
     @asynccontextmanager
     async def role(self, role: str, claims: str = "") -> AsyncIterator[Db]:

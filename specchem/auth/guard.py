@@ -5,14 +5,15 @@ from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie, State
 from litestar.di import NamedDependency
-from litestar.handlers import BaseRouteHandler
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from specchem.auth.accounts import Accounts
 from specchem.auth.tokens import LIFETIME, SIGN_IN, Tokens
-from specchem.db.session import Identity
+from specchem.db.session import Asker, Pool
 from specchem.errors import NotSignedIn
 
 Ask: TypeAlias = Request[Any, Any, State]
@@ -21,26 +22,34 @@ COOKIE = "specchem-session"
 RENEW_BELOW = LIFETIME // 2  # seconds left
 
 
-async def bearer(request: Ask, tokens: NamedDependency[Tokens]) -> Identity:
-    """The API's caller, from ``Authorization: Bearer``. Raises NotSignedIn."""
-    return _caller(request, tokens)
-
-
-def _caller(connection: ASGIConnection[Any, Any, Any, State], tokens: Tokens) -> Identity:
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise NotSignedIn("Send an access token: Authorization: Bearer …")
-    return tokens.verify(token.strip()).identity
-
-
-def signed_in(connection: ASGIConnection[Any, Any, Any, State], _: BaseRouteHandler) -> None:
+class SignedIn(ASGIMiddleware):
     """The API's doorkeeper: who has not signed in is told so before anything they sent is looked at."""
-    _caller(connection, connection.app.state.tokens)
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let whoever brings ``Authorization: Bearer`` in. Raises NotSignedIn."""
+        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, token = sent.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise NotSignedIn("Send an access token: Authorization: Bearer …")
+        state = scope["litestar_app"].state
+        scope["user"] = Asker(state.pool, state.tokens.verify(token.strip()).identity)
+        await next_app(scope, receive, send)
+
+
+def bearer(request: Ask) -> Asker:
+    """The API's caller, whom the doorkeeper let in."""
+    found: Asker = request.user
+    return found
 
 
 async def cookie(
-    request: Ask, tokens: NamedDependency[Tokens], accounts: NamedDependency[Accounts]
-) -> Identity:
+    request: Ask,
+    pool: NamedDependency[Pool],
+    tokens: NamedDependency[Tokens],
+    accounts: NamedDependency[Accounts],
+) -> Asker:
     """The page's visitor, from the session cookie; renewed while the session stands. Raises NotSignedIn."""
     token = request.cookies.get(COOKIE)
     if not token:
@@ -51,7 +60,7 @@ async def cookie(
         if renewed is None:
             raise NotSignedIn(SIGN_IN)
         request.state.renewed = renewed
-    return found.identity
+    return Asker(pool, found.identity)
 
 
 def session_cookie(token: str, *, secure: bool) -> Cookie:

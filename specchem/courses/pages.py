@@ -12,8 +12,8 @@ from specchem.auth.guard import Ask
 from specchem.courses import operations
 from specchem.courses.operations import Explanation
 from specchem.courses.schemas import CourseContent, QuestionOut, SectionOut
-from specchem.db.session import Db, Identity, acting_as
-from specchem.doors import Me, Pooled
+from specchem.db.session import Asker, Db
+from specchem.doors import Me
 from specchem.enrollments.operations import get_user_enrollments
 from specchem.errors import BadInput, Conflict, NotFound
 from specchem.events.operations import TAKEN, get_latest_answers, record_activity_event, record_question_event
@@ -63,12 +63,12 @@ class Player:
         return f"/courses/{quote(self.course.slug)}/{quote(section or 'done')}"
 
 
-async def _player(db: Db, me: Identity, slug: str) -> Player:
+async def _player(db: Db, me: Asker, slug: str) -> Player:
     course = await operations.get_course_content(db, slug)
     return Player(await get_visitor(db, me), course, *await _standing(db, me, course.id))
 
 
-async def _standing(db: Db, me: Identity, course_id: UUID) -> tuple[Progress, dict[str, bool]]:
+async def _standing(db: Db, me: Asker, course_id: UUID) -> tuple[Progress, dict[str, bool]]:
     """How far the learner is, and which sections are done."""
     return (
         await get_user_progress(db, me.user_id, course_id),
@@ -77,17 +77,17 @@ async def _standing(db: Db, me: Identity, course_id: UUID) -> tuple[Progress, di
 
 
 @get("/courses/{slug:str}")
-async def course(pool: Pooled, me: Me, slug: FromPath[str]) -> Template:
+async def course(me: Me, slug: FromPath[str]) -> Template:
     """The course's map, with one next step."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         player = await _player(db, me, slug)
     return Template("courses/course.html", context={"visitor": player.visitor, "player": player})
 
 
 @get("/courses/{slug:str}/done")
-async def done(pool: Pooled, me: Me, slug: FromPath[str]) -> Template:
+async def done(me: Me, slug: FromPath[str]) -> Template:
     """The end: completed, or what is still open."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         player = await _player(db, me, slug)
         taken = await get_user_enrollments(db, me.user_id, Page(limit=500))
     enrollment = next(one for one in taken if one.course_id == player.course.id)
@@ -97,9 +97,9 @@ async def done(pool: Pooled, me: Me, slug: FromPath[str]) -> Template:
 
 
 @get("/courses/{slug:str}/{section:str}")
-async def section(pool: Pooled, me: Me, slug: FromPath[str], section: FromPath[str]) -> Template:
+async def section(me: Me, slug: FromPath[str], section: FromPath[str]) -> Template:
     """A section's text and questions."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         player = await _player(db, me, slug)
         shown = player.section(section)
         asked = await _asked(db, me, player.course.id, shown)
@@ -110,9 +110,9 @@ async def section(pool: Pooled, me: Me, slug: FromPath[str], section: FromPath[s
 
 
 @post("/courses/{slug:str}/{section:str}/continue", status_code=303)
-async def go_on(pool: Pooled, me: Me, slug: FromPath[str], section: FromPath[str]) -> Redirect:
+async def go_on(me: Me, slug: FromPath[str], section: FromPath[str]) -> Redirect:
     """The section was read; on to the next that is open."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         player = await _player(db, me, slug)
         player.section(section)
         await record_activity_event(
@@ -129,14 +129,14 @@ async def go_on(pool: Pooled, me: Me, slug: FromPath[str], section: FromPath[str
 
 @post("/courses/{slug:str}/{section:str}/{question:str}", status_code=200)
 async def answer(
-    request: Ask, pool: Pooled, me: Me, slug: FromPath[str], section: FromPath[str], question: FromPath[str]
+    request: Ask, me: Me, slug: FromPath[str], section: FromPath[str], question: FromPath[str]
 ) -> Response[None] | Template:
     """Grade an answer: the question comes back alone to htmx, and its page to everyone else."""
     form = await request.form()
     choices = [str(choice) for choice in form.getall("choice", [])]
     event_id = _event_id(str(form.get("event_id") or uuid4()))
     refusal, status = None, 200
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         player = await _player(db, me, slug)
         shown = player.section(section)
         if question not in {one.key for one in shown.questions}:
@@ -185,7 +185,7 @@ def _event_id(sent: str) -> UUID:
         raise BadInput("The form could not be read; reload the page and try again.") from None
 
 
-async def _asked(db: Db, me: Identity, course_id: UUID, section: SectionOut) -> list[Asked]:
+async def _asked(db: Db, me: Asker, course_id: UUID, section: SectionOut) -> list[Asked]:
     answers = await get_latest_answers(db, me.user_id, course_id, section.key)
     reasons = await operations.get_explanations(db, course_id, section.key)
     return [

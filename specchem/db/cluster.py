@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import tempfile
 import threading
 import time
@@ -231,7 +232,10 @@ def _restate_conf(cluster: Cluster, account: Account) -> Path:
     folder.chmod(0o755)
     us = {user_name(os.geteuid()), *([] if account.uid is None else [user_name(account.uid)])}
     pages = {
-        "postgresql.conf": Path(__file__).with_name("postgresql.conf").read_text(encoding="utf-8"),
+        "postgresql.conf": Path(__file__)
+        .with_name("postgresql.conf")
+        .read_text(encoding="utf-8")
+        .format(**_shares(_memory())),
         "pg_hba.conf": "local all all peer map=specchem\n",
         "pg_ident.conf": "".join(f'specchem "{name}" {role}\n' for name in sorted(us) for role in ROLES),
     }
@@ -241,6 +245,23 @@ def _restate_conf(cluster: Cluster, account: Account) -> Path:
         page.chmod(0o644)
         page.rename(folder / name)
     return folder
+
+
+def _memory() -> int:
+    """What this machine, or the container's limit, gives us (MB)."""
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no limit, or no such file
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return found // 2**20
+
+
+def _shares(memory: int) -> dict[str, int]:
+    """PostgreSQL's part of the memory (MB): a quarter for its pages, and no more than starts quickly."""
+    return {
+        "shared": min(max(memory // 4, 64), 1024),
+        "cache": max(memory // 2, 128),
+        "maintenance": min(max(memory // 32, 32), 512),
+    }
 
 
 def _make_socket_dir(cluster: Cluster, account: Account) -> Path:
@@ -302,9 +323,12 @@ def _answers(socket_dir: Path) -> bool:
         probe.settimeout(5)
         try:
             probe.connect(str(socket_dir / f".s.PGSQL.{PORT}"))
+            # A server that is being killed still takes a connection, but says nothing on it. We ask for TLS, as
+            # a client may at its start: every server answers that with a letter.
+            probe.sendall(struct.pack("!ii", 8, 80877103))
+            return probe.recv(1) in {b"N", b"S"}
         except OSError:
             return False
-    return True
 
 
 def _postmaster(cluster: Cluster) -> int | None:

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -30,7 +31,7 @@ CLEAN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Identity:
     """Who a verified token says is asking; what they may do is asked of the tables."""
 
@@ -38,6 +39,7 @@ class Identity:
     session_id: UUID | None = None
     aal: str = "aal1"
 
+    @cached_property
     def claims(self) -> str:
         """The claims as PostgREST would set them, JSON."""
         return json.dumps(
@@ -55,11 +57,19 @@ class Identity:
         Text, and not a prepared statement: one of that name may have been put into its place. Names of ours come
         before whatever somebody put into pg_temp.
         """
-        claims = self.claims().replace("'", "''")
+        claims = self.claims.replace("'", "''")
         return (
             "begin; select pg_catalog.set_config('search_path', 'public, pg_temp', true),"
             f" app.enter('{claims}', {STATEMENT_MS}, {LOCK_MS})"
         )
+
+
+class Calls(Protocol):
+    """Where a function of the database can be called: in a transaction (Db), or by itself (Asker)."""
+
+    async def call(self, shape: type[T], function: str, *values: object) -> T:
+        """What a function of schema ``public`` that returns json says, read as ``shape``."""
+        ...
 
 
 class Db:
@@ -91,6 +101,11 @@ class Db:
         """The first column of the first row, or None."""
         return await self.connection.fetchval(sql, *values)
 
+    async def call(self, shape: type[T], function: str, *values: object) -> T:
+        """What a function of schema ``public`` that returns json says, read as ``shape``."""
+        said = await self.value(f"select {_called(function, len(values))}", *values)
+        return msgspec.json.decode(said, type=shape)
+
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
         """What may be refused without losing the rest: a savepoint. Raises SpecChemError as acting_as does."""
@@ -109,17 +124,72 @@ class Db:
         return await self.connection.execute(sql, *values)
 
 
+def _called(function: str, values: int, before: int = 0) -> str:
+    return f"public.{function}({', '.join(f'${before + number + 1}' for number in range(values))})"
+
+
+@cache
+def _entering(function: str, values: int) -> str:
+    entered = f"app.enter($1, {STATEMENT_MS}, {LOCK_MS})"
+    return f"select case when {entered} then {_called(function, values, before=1)} end"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whoever a request is from, and their way to the database."""
+
+    pool: Pool
+    identity: Identity
+
+    @property
+    def user_id(self) -> UUID:
+        """The account's."""
+        return self.identity.user_id
+
+    def acting(self) -> AbstractAsyncContextManager[Db]:
+        """One transaction as this person: see acting_as."""
+        return acting_as(self.pool, self.identity)
+
+    async def call(self, shape: type[T], function: str, *values: object) -> T:
+        """What a function of schema ``public`` that returns json says, read as ``shape``; alone, in one round trip.
+
+        Entering, the call and the commit are one statement. ``case`` comes to the function after the role was taken,
+        and the function is ours: nothing is left behind on the connection. Raises as acting_as does.
+        """
+        try:
+            async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                if not getattr(connection, "stays", True):
+                    async with _transaction(connection, self.identity) as db:
+                        return await db.call(shape, function, *values)
+                said = await connection.fetchval(
+                    _entering(function, len(values)), self.identity.claims, *values
+                )
+        except FAULTS as error:
+            raise translate(error) from error
+        return msgspec.json.decode(said, type=shape)
+
+
+class Pooler(asyncpg.Connection):
+    """A connection through a transaction pooler: each transaction may get another server."""
+
+    stays = False
+
+
 async def open_pool(url: str, size: int) -> Pool:
     """A pool of connections as the requests' login role; opens none before the first is wanted."""
+    pooler = ":6543" in url
+    # For the statement that enters as well: app.enter's own limits begin with the next.
+    limits = {"statement_timeout": str(STATEMENT_MS), "lock_timeout": str(LOCK_MS)}
     return await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
         init=prepare,
         reset=_is_clean,
-        # A transaction pooler hands each transaction another server, where no prepared statement waits.
-        statement_cache_size=0 if ":6543" in url else 200,
-        server_settings={"application_name": "specchem"},
+        connection_class=Pooler if pooler else asyncpg.Connection,
+        # No prepared statement waits on the pooler's next server.
+        statement_cache_size=0 if pooler else 200,
+        server_settings={"application_name": "specchem", **({} if pooler else limits)},
         command_timeout=60,
     )
 
@@ -169,16 +239,24 @@ async def acting_as(pool: Pool, identity: Identity) -> AsyncIterator[Db]:
     database refuses (see specchem.db.refusals).
     """
     try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            try:
-                await connection.execute(identity.enters())
-                yield Db(connection)
-                await connection.execute(f"commit; {CLEAN}")
-            except BaseException:
-                await _roll_back(connection)
-                raise
+        async with (
+            pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
+            _transaction(connection, identity) as db,
+        ):
+            yield db
     except FAULTS as error:
         raise translate(error) from error
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection, identity: Identity) -> AsyncIterator[Db]:
+    try:
+        await connection.execute(identity.enters())
+        yield Db(connection)
+        await connection.execute(f"commit; {CLEAN}")
+    except BaseException:
+        await _roll_back(connection)
+        raise
 
 
 async def _roll_back(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from specchem.db.session import Db
+from specchem.db.session import Calls, Db
 from specchem.enrollments.schemas import (
     CreateEnrollment,
     Enrollment,
@@ -57,20 +57,9 @@ async def complete_enrollment(db: Db, enrollment: UUID) -> Enrollment:
     return await update_enrollment(db, enrollment, UpdateEnrollment(status="completed"))
 
 
-async def get_user_enrollments(db: Db, person: UUID, page: Page = FIRST_PAGE) -> list[UserEnrollment]:
+async def get_user_enrollments(db: Calls, person: UUID, page: Page = FIRST_PAGE) -> list[UserEnrollment]:
     """A person's courses and how far they are, newest first. Raises NotFound."""
-    return await db.all(
-        UserEnrollment,
-        """
-        select e.*, c.slug, c.title,
-            coalesce(g.progress_percent, 0) as progress_percent, g.current_section, g.last_active_at
-        from enrollments e
-        left join courses c on c.id = e.course_id
-        left join progress g on g.user_id = e.user_id and g.course_id = e.course_id
-        where app.visible_person($1) = $1 and e.user_id = $1
-        order by e.enrolled_at desc, e.id limit $2 offset $3""",
-        person, page.limit, page.offset,
-    )  # fmt: skip
+    return await db.call(list[UserEnrollment], "get_user_enrollments", person, page.limit, page.offset)
 
 
 async def get_plant_enrollments(db: Db, plant: UUID, page: Page = FIRST_PAGE) -> list[Enrollment]:

@@ -3,16 +3,15 @@
 from litestar import Router, get
 from litestar.response import Template
 
-from specchem.db.session import acting_as
-from specchem.doors import Me, Pooled
+from specchem.doors import Me
 from specchem.enrollments.operations import get_user_enrollments
 from specchem.people.visitor import get_visitor
 
 
 @get("/")
-async def my_courses(pool: Pooled, me: Me) -> Template:
+async def my_courses(me: Me) -> Template:
     """Open courses first, each with its one next step."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         visitor = await get_visitor(db, me)
         courses = await get_user_enrollments(db, me.user_id)
     return Template(

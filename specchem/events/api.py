@@ -5,8 +5,7 @@ from uuid import UUID
 from litestar import Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from specchem.db.session import acting_as
-from specchem.doors import Listed, Me, Pooled
+from specchem.doors import Listed, Me
 from specchem.events import operations
 from specchem.events.schemas import (
     ActivityEvent,
@@ -20,41 +19,39 @@ from specchem.events.schemas import (
 
 
 @post("/question-events", summary="Answer a question")
-async def answer(pool: Pooled, me: Me, data: JSONBody[CreateQuestionEvent]) -> GradedAnswer:
+async def answer(me: Me, data: JSONBody[CreateQuestionEvent]) -> GradedAnswer:
     """Comes back graded, with the explanation. The same ``id`` again returns what is recorded."""
-    async with acting_as(pool, me) as db:
-        return await operations.record_question_event(db, me.user_id, data)
+    return await operations.record_question_event(me, me.user_id, data)
 
 
 @post("/question-events/batch", summary="Answer 1 to 500 questions, all or none")
-async def answer_batch(pool: Pooled, me: Me, data: JSONBody[QuestionEventBatch]) -> list[GradedAnswer]:
+async def answer_batch(me: Me, data: JSONBody[QuestionEventBatch]) -> list[GradedAnswer]:
     """In the order sent."""
-    async with acting_as(pool, me) as db:
-        return await operations.record_question_events(db, me.user_id, data.events)
+    return await operations.record_question_events(me, me.user_id, data.events)
 
 
 @post("/activity-events", summary="Record what I did")
-async def activity(pool: Pooled, me: Me, data: JSONBody[CreateActivityEvent]) -> ActivityEvent:
+async def activity(me: Me, data: JSONBody[CreateActivityEvent]) -> ActivityEvent:
     """One that is recorded already is returned; one that contradicts the record is a 409."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.record_activity_event(db, me.user_id, data)
 
 
 @get("/users/{person:uuid}/question-events", summary="A person's answers")
 async def answers_of(
-    pool: Pooled, me: Me, person: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
+    me: Me, person: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
 ) -> list[QuestionEvent]:
     """Latest first."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_user_question_events(db, person, course_id, page)
 
 
 @get("/users/{person:uuid}/activity", summary="A person's timeline")
 async def activity_of(
-    pool: Pooled, me: Me, person: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
+    me: Me, person: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
 ) -> list[ActivityEvent]:
     """Latest first."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_user_activity_timeline(db, person, course_id, page)
 
 
@@ -63,10 +60,10 @@ async def activity_of(
     summary="How a plant fares with each question",
 )
 async def difficulty(
-    pool: Pooled, me: Me, plant: FromPath[UUID], course: FromPath[UUID], page: Listed
+    me: Me, plant: FromPath[UUID], course: FromPath[UUID], page: Listed
 ) -> list[QuestionDifficulty]:
     """Hardest first."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_question_difficulty(db, plant, course, page)
 
 

@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from specchem.db.session import Db
-from specchem.errors import Conflict
+import msgspec
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+from specchem.db.session import Calls, Db
+from specchem.errors import BadInput, Conflict
 from specchem.events.schemas import (
     ActivityEvent,
     CreateActivityEvent,
@@ -18,10 +22,12 @@ from specchem.events.schemas import (
 )
 from specchem.vocabulary import FIRST_PAGE, Page
 
+_EVENTS = TypeAdapter(list[CreateQuestionEvent])
+TOO_DEEP = "The answer's extra data is nested too deeply."
 TAKEN = "This id belongs to another event; send a new one."
 
 
-async def record_question_event(db: Db, learner: UUID, event: CreateQuestionEvent) -> GradedAnswer:
+async def record_question_event(db: Calls, learner: UUID, event: CreateQuestionEvent) -> GradedAnswer:
     """Record an answer; sending it again returns what is recorded.
 
     Raises NotFound for a course that is not there, Conflict where not enrolled, BadInput for a choice that the
@@ -31,59 +37,14 @@ async def record_question_event(db: Db, learner: UUID, event: CreateQuestionEven
 
 
 async def record_question_events(
-    db: Db, learner: UUID, events: Sequence[CreateQuestionEvent]
+    db: Calls, learner: UUID, events: Sequence[CreateQuestionEvent]
 ) -> list[GradedAnswer]:
     """Record answers, all or none; one comes back for each, in the order sent. Raises as record_question_event."""
-    rows = [{**event.model_dump(exclude_none=True), "id": event.id or uuid4()} for event in events]
-    sent: dict[UUID, dict[str, Any]] = {}
-    for row in rows:
-        # A retry inside one batch is as harmless as one after it.
-        if sent.setdefault(row["id"], row) != row:
-            raise Conflict(TAKEN)
-    stored = await db.all(
-        GradedAnswer,
-        """
-        with stored as (
-            insert into question_events
-                (id, user_id, course_id, section_key, question_key, is_correct, response_meta, answered_at)
-            select s.id, $1, s.course_id, s.section_key, s.question_key, s.is_correct, s.response_meta,
-                coalesce(s.answered_at, now())
-            from rows from (jsonb_to_recordset($2) as (
-                id uuid, course_id uuid, section_key text, question_key text, is_correct boolean,
-                response_meta jsonb, answered_at timestamptz)) with ordinality as s
-            order by s.course_id, s.ordinality
-            on conflict (id) do nothing
-            returning *)
-        select stored.*, x.explanation, x.citation from stored
-        left join app.explain(stored.course_id, stored.section_key, stored.question_key) as x on true""",
-        learner, list(sent.values()),
-    )  # fmt: skip
-    found = {answer.id: answer for answer in stored}
-    if len(found) < len(sent):
-        found |= {answer.id: answer for answer in await _recorded(db, learner, sent.keys() - found.keys())}
-    for key, row in sent.items():
-        if key not in found or not _same(row, found[key]):
-            raise Conflict(TAKEN)
-    return [found[row["id"]] for row in rows]
-
-
-async def _recorded(db: Db, learner: UUID, ids: set[UUID]) -> list[GradedAnswer]:
-    return await db.all(
-        GradedAnswer,
-        """
-        select e.*, x.explanation, x.citation from question_events e
-        left join app.explain(e.course_id, e.section_key, e.question_key) as x on true
-        where e.user_id = $1 and e.id = any($2)""",
-        learner, list(ids),
-    )  # fmt: skip
-
-
-def _same(row: dict[str, Any], recorded: QuestionEvent) -> bool:
-    """Is what was sent what is recorded? Where the server graded, what the client said of it does not count."""
-    right = recorded.is_correct if recorded.evidence == "server_graded" else row.get("is_correct")
-    return (row["course_id"], row["section_key"], row["question_key"], right) == (
-        recorded.course_id, recorded.section_key, recorded.question_key, recorded.is_correct,
-    ) and _same_meta(row.get("response_meta"), recorded.response_meta)  # fmt: skip
+    try:
+        sent = msgspec.Raw(_EVENTS.dump_json(list(events), exclude_none=True))
+    except PydanticSerializationError:  # its writer goes less deep than its reader
+        raise BadInput(TOO_DEEP) from None
+    return await db.call(list[GradedAnswer], "record_question_events", sent, learner)
 
 
 def _same_meta(sent: dict[str, Any] | None, recorded: dict[str, Any] | None) -> bool:

@@ -76,7 +76,7 @@ class Cast:
         """The claims of a request by this kind of person."""
         if kind.db_role != "authenticated":
             return ""
-        return Identity(self.person[kind.name]).claims()
+        return Identity(self.person[kind.name]).claims
 
     def rows(self, table: str, kind: Kind) -> list[Row]:
         """The rows of a table that this kind of person reaches for, each of another standing."""

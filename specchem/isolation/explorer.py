@@ -92,7 +92,7 @@ async def can_see(connection: Connection, person: Person, tables: list[str]) -> 
     columns = await _columns(connection)
     await connection.execute(
         "select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)",
-        Identity(person.id).claims(),
+        Identity(person.id).claims,
     )
     sights = []
     for table in tables or known:

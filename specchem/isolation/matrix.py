@@ -15,6 +15,7 @@ from specchem.isolation.rights import (
     CLOSED,
     CLOSED_SCHEMAS,
     DEFINERS,
+    ENTERED,
     FUNCTIONS,
     ROLES,
     TABLES,
@@ -189,7 +190,10 @@ def rights_of(found: Found) -> Iterator[Cell]:
                     sql = f"{has}('{role}', '{thing}'{named}, '{verb}')"
                     yield Cell(role, thing, f"hold {verb}", column, "", sql, wanted)
         for function in found.functions:
-            wanted = "allowed" if role in FUNCTIONS.get(function, "").split() else "refused"
+            held = role in FUNCTIONS.get(function, "").split() or (
+                role == "specchem_api" and function in ENTERED
+            )
+            wanted = "allowed" if held else "refused"
             sql = f"has_function_privilege('{role}', '{function}', 'execute')"
             yield Cell(role, function, "hold execute", None, "", sql, wanted)
 

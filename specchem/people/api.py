@@ -6,8 +6,7 @@ from uuid import UUID
 from litestar import Router, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from specchem.db.session import acting_as
-from specchem.doors import Me, Pooled
+from specchem.doors import Me
 from specchem.people import operations
 from specchem.people.schemas import (
     AdminRole,
@@ -24,62 +23,58 @@ from specchem.vocabulary import AdminRoleName
 
 
 @get("/me", summary="The caller: profile, plant, roles")
-async def me_(pool: Pooled, me: Me) -> Caller:
+async def me_(me: Me) -> Caller:
     """What the first page needs to know."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_me(db, me.user_id)
 
 
 @get("/plants", summary="The plants the caller may see")
-async def plants(pool: Pooled, me: Me) -> list[Plant]:
+async def plants(me: Me) -> list[Plant]:
     """By name."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_plants(db)
 
 
 @get("/users/{person:uuid}", summary="A person and their plant")
-async def profile(pool: Pooled, me: Me, person: FromPath[UUID]) -> ProfileWithPlant:
+async def profile(me: Me, person: FromPath[UUID]) -> ProfileWithPlant:
     """404 for one the caller may not see."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_profile_by_id_with_plant(db, person)
 
 
 @post("/profiles", summary="Give an account its profile (HR)")
-async def create_profile(pool: Pooled, me: Me, data: JSONBody[CreateProfile]) -> Profile:
+async def create_profile(me: Me, data: JSONBody[CreateProfile]) -> Profile:
     """For an account that exists."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.create_profile(db, data)
 
 
 @get("/profiles/{person:uuid}", summary="A person")
-async def get_profile(pool: Pooled, me: Me, person: FromPath[UUID]) -> Profile:
+async def get_profile(me: Me, person: FromPath[UUID]) -> Profile:
     """404 for one the caller may not see."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_profile_by_id(db, person)
 
 
 @patch("/profiles/{person:uuid}", summary="Change a person's names, job, status or plant (HR)")
-async def update_profile(
-    pool: Pooled, me: Me, person: FromPath[UUID], data: JSONBody[UpdateProfile]
-) -> Profile:
+async def update_profile(me: Me, person: FromPath[UUID], data: JSONBody[UpdateProfile]) -> Profile:
     """Only what is named changes."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.update_profile(db, person, data)
 
 
 @get("/users/{person:uuid}/roles", summary="A person's roles")
-async def roles(pool: Pooled, me: Me, person: FromPath[UUID]) -> list[Role]:
+async def roles(me: Me, person: FromPath[UUID]) -> list[Role]:
     """Oldest first."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_user_roles(db, person)
 
 
 @get("/users/{person:uuid}/role-checks", summary="What a person's roles amount to")
-async def role_checks(
-    pool: Pooled, me: Me, person: FromPath[UUID], plant_id: FromQuery[UUID | None] = None
-) -> RoleChecks:
+async def role_checks(me: Me, person: FromPath[UUID], plant_id: FromQuery[UUID | None] = None) -> RoleChecks:
     """``plant_id`` asks whether the person manages that plant."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return RoleChecks(
             await operations.is_user_admin(db, person),
             await operations.is_user_plant_manager(db, person, plant_id),
@@ -88,22 +83,21 @@ async def role_checks(
 
 
 @post("/users/{person:uuid}/roles", summary="Grant a role (HR: hr_admin, plant_manager; dev: dev_admin)")
-async def assign_role(pool: Pooled, me: Me, person: FromPath[UUID], data: JSONBody[AdminRole]) -> Role:
+async def assign_role(me: Me, person: FromPath[UUID], data: JSONBody[AdminRole]) -> Role:
     """Granting it again returns it."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.assign_admin_role(db, person, data)
 
 
 @delete("/users/{person:uuid}/roles", summary="Revoke a role")
 async def revoke_role(
-    pool: Pooled,
     me: Me,
     person: FromPath[UUID],
     role: Annotated[AdminRoleName, QueryParameter(description="The role to take away.")],
     plant_id: FromQuery[UUID | None] = None,
 ) -> None:
     """Revoking it again changes nothing."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         await operations.revoke_admin_role(db, person, AdminRole(role=role, plant_id=plant_id))
 
 

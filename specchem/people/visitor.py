@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from specchem.db.session import Db, Identity
+from specchem.db.session import Asker, Db
 from specchem.people.operations import get_me, get_plants
 
 
@@ -25,7 +25,7 @@ class Visitor:
     links: tuple[Link, ...]
 
 
-async def get_visitor(db: Db, me: Identity) -> Visitor:
+async def get_visitor(db: Db, me: Asker) -> Visitor:
     """The visitor of this request."""
     found = await get_me(db, me.user_id)
     links = [Link("/", "My courses")]

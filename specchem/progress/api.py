@@ -5,28 +5,23 @@ from uuid import UUID
 from litestar import Router, get, put
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from specchem.db.session import acting_as
-from specchem.doors import Listed, Me, Pooled
+from specchem.doors import Listed, Me
 from specchem.progress import operations
-from specchem.progress.schemas import MarkProgress, Progress, UpdateProgress
+from specchem.progress.schemas import MarkProgress, Progress
 
 
 @put("/courses/{course:uuid}/progress", summary="Mark one's own progress")
-async def mark(pool: Pooled, me: Me, course: FromPath[UUID], data: JSONBody[MarkProgress]) -> Progress:
+async def mark(me: Me, course: FromPath[UUID], data: JSONBody[MarkProgress]) -> Progress:
     """Going back never lowers the percentage; more than the answers support is a 409."""
-    async with acting_as(pool, me) as db:
-        if data.progress_percent is None:
-            return await operations.mark_progress(db, me.user_id, course, data)
-        update = UpdateProgress(progress_percent=data.progress_percent, current_section=data.current_section)
-        return await operations.update_progress(db, me.user_id, course, update)
+    return await operations.mark_progress(me, me.user_id, course, data)
 
 
 @get("/users/{person:uuid}/progress", summary="How far a person is")
 async def of_person(
-    pool: Pooled, me: Me, person: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
+    me: Me, person: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
 ) -> list[Progress]:
     """In each of their courses, latest activity first; or in one."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         if course_id is not None:
             return [await operations.get_user_progress(db, person, course_id)]
         return await operations.list_user_progress(db, person, page)
@@ -34,10 +29,10 @@ async def of_person(
 
 @get("/plants/{plant:uuid}/progress", summary="How far a plant's people are")
 async def of_plant(
-    pool: Pooled, me: Me, plant: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
+    me: Me, plant: FromPath[UUID], page: Listed, course_id: FromQuery[UUID | None] = None
 ) -> list[Progress]:
     """In one course or all, latest activity first."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         return await operations.get_plant_progress(db, plant, course_id, page)
 
 

@@ -2,15 +2,12 @@
 
 from uuid import UUID
 
-from specchem.db.session import Db
-from specchem.errors import Forbidden, NotFound
+from specchem.db.session import Calls, Db
 from specchem.progress.schemas import MarkProgress, Progress, UpdateProgress
 from specchem.vocabulary import FIRST_PAGE, Page
 
-NOT_ENROLLED = "You are not enrolled in this course."
 
-
-async def update_progress(db: Db, learner: UUID, course: UUID, update: UpdateProgress) -> Progress:
+async def update_progress(db: Calls, learner: UUID, course: UUID, update: UpdateProgress) -> Progress:
     """Record how far a learner has come; a lower percentage than the record's changes nothing."""
     return await mark_progress(
         db, learner, course,
@@ -18,27 +15,14 @@ async def update_progress(db: Db, learner: UUID, course: UUID, update: UpdatePro
     )  # fmt: skip
 
 
-async def mark_progress(db: Db, learner: UUID, course: UUID, mark: MarkProgress) -> Progress:
+async def mark_progress(db: Calls, learner: UUID, course: UUID, mark: MarkProgress) -> Progress:
     """Record where a learner is and how far. Going back never lowers the percentage.
 
     Raises NotFound where not enrolled, Forbidden for another's, Conflict for more than the answers support.
     """
-    marked = await db.maybe(
-        Progress,
-        """
-        update progress set
-            progress_percent = coalesce($3, progress_percent), current_section = coalesce($4, current_section)
-        where user_id = $1 and course_id = $2
-        returning *""",
-        learner, course, mark.progress_percent, mark.current_section,
-    )  # fmt: skip
-    if marked is None:
-        if await db.value(
-            "select exists (select from progress where user_id = $1 and course_id = $2)", learner, course
-        ):
-            raise Forbidden("Only the learner marks how far they are.")
-        raise NotFound(NOT_ENROLLED)
-    return marked
+    return await db.call(
+        Progress, "mark_progress", course, mark.progress_percent, mark.current_section, learner
+    )
 
 
 async def get_user_progress(db: Db, person: UUID, course: UUID) -> Progress:

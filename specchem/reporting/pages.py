@@ -7,8 +7,7 @@ from litestar import Router, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
-from specchem.db.session import acting_as
-from specchem.doors import Me, Pooled
+from specchem.doors import Me
 from specchem.errors import NotFound
 from specchem.people.operations import get_plants
 from specchem.people.visitor import get_visitor
@@ -21,14 +20,13 @@ PEOPLE = 50  # a page of the list
 
 @get("/plants/{plant:uuid}")
 async def plant(
-    pool: Pooled,
     me: Me,
     plant: FromPath[UUID],
     course_id: FromQuery[UUID | None] = None,
     offset: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
 ) -> Template:
     """A plant's courses; of one of them: who is done, and what people get wrong."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         visitor = await get_visitor(db, me)
         summary = await operations.get_plant_progress_summary(db, plant)
         rate = await operations.get_plant_completion_rate(db, plant)
@@ -60,9 +58,9 @@ def _chosen(summary: list[ProgressSummary], course_id: UUID | None) -> ProgressS
 
 
 @get("/company")
-async def company(pool: Pooled, me: Me) -> Template:
+async def company(me: Me) -> Template:
     """The plants side by side."""
-    async with acting_as(pool, me) as db:
+    async with me.acting() as db:
         visitor = await get_visitor(db, me)
         plants = await operations.get_org_wide_completion_stats(db)
     return Template("reporting/company.html", context={"visitor": visitor, "plants": plants})

@@ -443,7 +443,7 @@ async def test_what_another_person_prepared_or_declared_shows_ones_own_rows(peop
         await db.run("prepare keys as table answer_keys; declare keys cursor for table answer_keys")
         for _ in range(6):  # until the plan is a generic one
             assert await db.connection.fetch("execute keys")
-        await db.run("select set_config('request.jwt.claims', $1, true)", people.identity("ana").claims())
+        await db.run("select set_config('request.jwt.claims', $1, true)", people.identity("ana").claims)
         assert await db.connection.fetch("execute keys") == []
         assert await db.connection.fetch("fetch all from keys") == []
         await db.run("deallocate keys")

@@ -1,8 +1,9 @@
 """acting_as: one transaction as one person, and nothing of it left behind."""
 
 import asyncio
+import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -11,11 +12,17 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from specchem.db import session
 from specchem.db.database import Database
-from specchem.db.session import Identity, Pool, acting_as, open_pool
+from specchem.db.session import Asker, Identity, Pool, acting_as, open_pool
+from specchem.enrollments.operations import get_user_enrollments
 from specchem.errors import BadInput, Conflict, Forbidden, NotFound, SpecChemError, Unavailable
+from specchem.events.operations import record_question_event, record_question_events
+from specchem.events.schemas import CreateQuestionEvent
+from specchem.progress.operations import mark_progress
+from specchem.progress.schemas import MarkProgress
 from tests.conftest import Cluster
-from tests.world import World
+from tests.world import World, lent, right
 
 WHO_AM_I = """select current_user::text, current_setting('request.jwt.claims', true),
     current_setting('statement_timeout'), current_setting('lock_timeout')"""
@@ -301,3 +308,125 @@ async def test_a_refusal_is_a_sentence_without_sql(
         async with acting_as(pool, people.identity("ana")) as db:
             await db.run(sql)
     assert sql not in str(refusal.value)
+
+
+# ------------------------------------------------------------------------------------------------ one statement alone
+
+
+def hot(ana: Asker, people: World) -> dict[str, Callable[[], Awaitable[object]]]:
+    answer = CreateQuestionEvent(**right(people, *next(iter(people.answers))))
+    mark = MarkProgress(progress_percent=5)
+    return {
+        "read": lambda: get_user_enrollments(ana, ana.user_id),
+        "mark": lambda: mark_progress(ana, ana.user_id, people.course["outside"], mark),
+        "event": lambda: record_question_event(ana, ana.user_id, answer),
+        "batch": lambda: record_question_events(ana, ana.user_id, [answer, answer]),
+    }
+
+
+@pytest.mark.parametrize("what", ["read", "mark", "event", "batch"])
+async def test_a_hot_operation_is_one_statement(narrow: Pool, people: World, what: str) -> None:
+    operation = hot(Asker(narrow, people.identity("ana")), people)[what]
+    await operation()  # the first time the driver asks for types
+    said: list[str] = []
+    async with narrow.acquire() as connection:
+        connection.add_query_logger(lambda query: said.append(query.query))
+    await operation()
+    await asyncio.sleep(0)  # the driver tells its logger a moment later
+    assert len(said) == 1, said
+    assert said[0].startswith("select case when app.enter(")
+
+
+@pytest.mark.parametrize("what", ["read", "mark", "event", "batch"])
+@pytest.mark.parametrize("who", ["sue", "sam", "ina", "nora"])
+async def test_who_is_not_active_calls_nothing(pool: Pool, people: World, what: str, who: str) -> None:
+    with pytest.raises(Forbidden, match="not active"):
+        await hot(Asker(pool, people.identity(who)), people)[what]()
+
+
+async def test_a_call_leaves_nothing_on_its_connection(narrow: Pool, people: World) -> None:
+    before = await whole(narrow)
+    ana, bo = (Asker(narrow, people.identity(name)) for name in ("ana", "bo"))
+    assert await get_user_enrollments(ana, ana.user_id)
+    assert await whole(narrow) == before
+    with pytest.raises(NotFound):
+        await get_user_enrollments(ana, bo.user_id)
+    assert await whole(narrow) == before
+    with pytest.raises(Conflict):
+        await mark_progress(ana, ana.user_id, people.course["hazmat"], MarkProgress(progress_percent=99))
+    assert await whole(narrow) == before
+    assert {one.user_id for one in await get_user_enrollments(bo, bo.user_id)} == {bo.user_id}
+
+
+async def test_a_batch_called_alone_is_all_or_none(narrow: Pool, people: World) -> None:
+    """The call is its own transaction, so a refusal at its very end takes back what was written."""
+    ana = Asker(narrow, people.identity("ana"))
+    fields = right(people, *next(iter(people.answers)))
+    mine, taken = uuid4(), uuid4()
+    await record_question_event(ana, ana.user_id, CreateQuestionEvent(id=taken, **fields))
+    other = fields | {"response_meta": fields["response_meta"] | {"note": "another"}}
+    with pytest.raises(Conflict, match="belongs to another event"):
+        await record_question_events(
+            ana, ana.user_id,
+            [CreateQuestionEvent(id=mine, **fields), CreateQuestionEvent(id=taken, **other)],
+        )  # fmt: skip
+    async with ana.acting() as db:
+        assert await db.value("select array_agg(id) from question_events") == [taken]
+
+
+async def test_a_call_is_limited_in_time(
+    fresh: Database, people: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement that enters is under the limits too, which app.enter would set only for the next."""
+    monkeypatch.setattr(session, "LOCK_MS", 300)
+    pool = await open_pool(fresh.api, 2)
+    ana = Asker(pool, people.identity("ana"))
+    course = people.course["outside"]
+    async with ana.acting() as db:
+        await db.run("update progress set current_section = 'held' where course_id = $1", course)
+        with pytest.raises(Unavailable):
+            await mark_progress(ana, ana.user_id, course, MarkProgress(progress_percent=5))
+        async with pool.acquire() as connection:
+            assert await connection.fetchval("show statement_timeout") == "15s"
+    await pool.close()
+
+
+async def test_behind_a_transaction_pooler_a_call_is_a_transaction(fresh: Database, people: World) -> None:
+    """No statement waits there from one transaction to the next, so nothing is prepared outside of one."""
+    connection = await asyncpg.connect(fresh.api, connection_class=session.Pooler, statement_cache_size=0)
+    await session.prepare(connection)
+    said: list[str] = []
+    connection.add_query_logger(lambda query: said.append(query.query))
+    ana = Asker(lent(connection), people.identity("ana"))
+    assert await get_user_enrollments(ana, ana.user_id)
+    await asyncio.sleep(0)  # the driver tells its logger a moment later
+    assert [one.split(";")[0].split(" ")[0] for one in said] == ["begin", "select", "commit"]
+    await connection.close()
+
+
+async def test_functions_are_called_as_postgrest_calls_them(narrow: Pool, people: World) -> None:
+    """With named arguments, as the client's role, the caller being the default."""
+    async with acting_as(narrow, people.identity("ana")) as db:
+        rows = await db.value("select public.get_user_enrollments()")
+        assert {row["user_id"] for row in json.loads(rows)} == {str(people.person["ana"])}
+        event = right(people, *next(iter(people.answers)))
+        answers = await db.value(
+            "select public.record_question_events(events => $1)",
+            [event | {"course_id": str(event["course_id"])}],
+        )
+        assert [(row["is_correct"], bool(row["id"])) for row in json.loads(answers)] == [(True, True)]
+        marked = await db.value(
+            "select public.mark_progress(course => $1, percent => 7)", people.course["outside"]
+        )
+        assert json.loads(marked)["progress_percent"] == 7
+        with pytest.raises(BadInput, match="at most 500"):
+            async with db.attempt():
+                await db.value(
+                    "select public.record_question_events($1)",
+                    [event | {"course_id": str(event["course_id"])}] * 501,
+                )
+    with pytest.raises(Forbidden):
+        async with acting_as(narrow, people.identity("max")) as db:
+            await db.value(
+                "select public.mark_progress($1, 7, null, $2)", people.course["outside"], people.person["ana"]
+            )

@@ -132,7 +132,7 @@ async def test_rows_outlive_a_restart(folder: Path, bin_dir: Path | None) -> Non
         ("fsync", "on"),
         ("TimeZone", "UTC"),
         ("password_encryption", "scram-sha-256"),
-        ("max_connections", "60"),
+        ("max_connections", "160"),
         ("log_error_verbosity", "terse"),
     ],
 )
@@ -398,7 +398,7 @@ def test_half_a_database_is_made_anew(folder: Path) -> None:
 def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
     start(folder, say=quiet).close()
     with (folder / "pgdata" / "postgresql.conf").open("a") as conf:
-        conf.write("work_mem = 'plenty'\n")
+        conf.write("bgwriter_delay = 'plenty'\n")
     with pytest.raises(
         EmbeddedError, match=r"PostgreSQL ended as it started: .*FATAL.*postgresql\.conf.*its log: "
     ):

@@ -344,7 +344,7 @@ async def test_a_suspension_counts_from_the_next_statement_on(people: World, who
         become = "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)"
         await db.run(become, "postgres", "")
         await db.run(sql, people.person[who])
-        await db.run(become, "authenticated", people.identity(who).claims())
+        await db.run(become, "authenticated", people.identity(who).claims)
         for table in ("plants", "profiles", "courses", "sections", "enrollments", "progress", "admin_roles"):
             assert await db.value(f"select count(*) from {table}") == 0, table
         assert await db.value("select app.me()") is None

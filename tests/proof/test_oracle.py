@@ -136,6 +136,7 @@ VERBS = {
     "is_demoted": 1, "signs_up": 1, "gets_a_profile": 1, "a_plant_closes_or_reopens": 2,
     "a_course_is_published_or_withdrawn": 2, "a_day_passes": 2,
 }  # fmt: skip
+HOT: tuple[Operation, ...] = (progress.mark_progress, events.record_question_events)
 OF_A_COURSE: list[tuple[Callable[[Company, Person, Plant, Course], object], Operation]] = [
     (Company.completion_rate, reporting.get_plant_completion_rate),
     (Company.enrollment_stats, enrollments.get_enrollment_stats),
@@ -310,6 +311,9 @@ class History(RuleBasedStateMachine):
 
     async def tried(self, actor: Person | None, operation: Operation, *sent: object) -> Any:
         try:
+            if actor and actor.is_here and operation in HOT:  # as such a request comes in: one statement
+                async with self.world.asking(actor.name) as asker:
+                    return plain(await operation(asker, *sent))
             async with self.world.acting(actor.name) if actor else self.world.role("service_role") as db:
                 return plain(await operation(db, *sent))
         except SpecChemError as refused:
@@ -580,7 +584,7 @@ class History(RuleBasedStateMachine):
         due = self.due()
         async with self.world.role("authenticated") as db:
             for person in self.everyone:
-                claims = self.world.identity(person.name).claims()
+                claims = self.world.identity(person.name).claims
                 await db.run("select set_config('request.jwt.claims', $1, true)", claims)
                 wrong = difference(plain(self.company.visible(person)), await db.value(ROWS))
                 assert not wrong, f"{person} sees {wrong}"

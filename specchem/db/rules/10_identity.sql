@@ -78,8 +78,8 @@ grant execute on function app.me(), app.is_hr(), app.is_dev(), app.visible_plant
 grant execute on function app.me() to service_role;
 
 -- How a request enters: the person's claims, limits on time, then the client's role, all for this transaction
--- only. Refuses whoever may not be here at all.
-create function app.enter(claims text, statement_ms integer, lock_ms integer) returns void
+-- only. Refuses whoever may not be here at all, and is true for everybody else.
+create function app.enter(claims text, statement_ms integer, lock_ms integer) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     perform set_config('request.jwt.claims', claims, true);
@@ -91,6 +91,7 @@ begin
         perform app.refuse(403, 'This account is not active. Ask your HR team.');
     end if;
     perform set_config('role', 'authenticated', true);
+    return true;
 end $$;
 
 -- Is this a client's statement? A trigger that sees more than its caller asks before it looks anything up.

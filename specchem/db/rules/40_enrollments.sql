@@ -98,3 +98,26 @@ begin
 end $$;
 create trigger logs after update of status on public.enrollments
 for each row when (new.status <> old.status) execute function app.log_transition();
+
+-- ---------------------------------------------------------------- operations that are asked for all day
+-- As functions, so that a request is one statement (specchem/db/session.py) and PostgREST offers them too. They live
+-- in the exposed schema, see with the caller's eyes, and hang on schema app by a default, so that they go with it.
+
+-- A person's courses and how far they are, newest first.
+create function public.get_user_enrollments(
+    person uuid default app.me(), page_limit integer default 100, page_offset integer default 0
+) returns json
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    perform app.visible_person(person);
+    return (
+        select coalesce(json_agg(f), '[]') from (
+            select e.*, c.slug, c.title,
+                coalesce(g.progress_percent, 0) as progress_percent, g.current_section, g.last_active_at
+            from public.enrollments as e
+            left join public.courses as c on c.id = e.course_id
+            left join public.progress as g on g.user_id = e.user_id and g.course_id = e.course_id
+            where e.user_id = person
+            order by e.enrolled_at desc, e.id limit least(page_limit, 500) offset page_offset) as f);
+end $$;
+grant execute on function public.get_user_enrollments(uuid, integer, integer) to authenticated, specchem_api;

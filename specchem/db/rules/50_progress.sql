@@ -109,3 +109,26 @@ begin
 end $$;
 create trigger moves_enrollment after update of progress_percent, current_section on public.progress
 for each row execute function app.follow_progress();
+
+-- Where a learner is and how far. Going back never lowers the percentage; null leaves what stands.
+create function public.mark_progress(
+    course uuid, percent integer default null, section text default null, learner uuid default app.me()
+) returns json
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    marked public.progress;
+begin
+    update public.progress as g set
+        progress_percent = coalesce(percent, g.progress_percent),
+        current_section = coalesce(section, g.current_section)
+    where g.user_id = learner and g.course_id = course
+    returning g.* into marked;
+    if not found then
+        if exists (select from public.progress as g where g.user_id = learner and g.course_id = course) then
+            perform app.refuse(403, 'Only the learner marks how far they are.');
+        end if;
+        perform app.refuse(404, 'You are not enrolled in this course.');
+    end if;
+    return to_json(marked);
+end $$;
+grant execute on function public.mark_progress(uuid, integer, text, uuid) to authenticated, specchem_api;

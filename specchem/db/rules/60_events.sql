@@ -159,6 +159,55 @@ end $$;
 create trigger moves_progress after insert on public.question_events
 referencing new table as new_rows for each statement execute function app.move_progress();
 
+-- Answers, all or none; each comes back graded and explained, in the order sent. One that is recorded already is
+-- returned as it is, unless it says something else now.
+create function public.record_question_events(events jsonb, learner uuid default app.me()) returns json
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    answers json;
+    honest boolean;
+begin
+    if jsonb_array_length(events) > 500 then
+        perform app.refuse(400, 'events: send a list of at most 500 answers.');
+    end if;
+    -- Whoever does not name an answer cannot send it again.
+    select coalesce(jsonb_agg(jsonb_build_object('id', gen_random_uuid()) || e.event order by e.place), '[]')
+    into events from jsonb_array_elements(events) with ordinality as e (event, place);
+
+    insert into public.question_events
+        (id, user_id, course_id, section_key, question_key, is_correct, response_meta, answered_at)
+    select s.id, learner, s.course_id, s.section_key, s.question_key, s.is_correct, s.response_meta,
+        coalesce(s.answered_at, now())
+    from rows from (jsonb_to_recordset(events) as (
+        id uuid, course_id uuid, section_key text, question_key text, is_correct boolean,
+        response_meta jsonb, answered_at timestamptz)) with ordinality as s
+    order by s.course_id, s.ordinality
+    on conflict (id) do nothing;
+
+    -- Looked up by a statement of its own, which sees what another request may just have recorded.
+    select json_agg(found.answer order by found.place), bool_and(found.same) into answers, honest
+    from (
+        select s.ordinality as place,
+            (select to_json(a) from (select e.*, x.explanation, x.citation) as a) as answer,
+            e.id is not null
+            and (s.course_id, s.section_key, s.question_key) = (e.course_id, e.section_key, e.question_key)
+            and (e.evidence = 'server_graded' or s.is_correct is not distinct from e.is_correct)
+            and s.response_meta is not distinct from e.response_meta as same
+        from rows from (jsonb_to_recordset(events) as (
+            id uuid, course_id uuid, section_key text, question_key text, is_correct boolean,
+            response_meta jsonb)) with ordinality as s
+        -- The limit keeps the learner's other answers, and their explanations, out of it.
+        left join lateral (
+            select * from public.question_events as r where r.id = s.id and r.user_id = learner limit 1) as e on true
+        left join lateral app.explain(e.course_id, e.section_key, e.question_key) as x on true
+    ) as found;
+    if not honest then
+        perform app.refuse(409, 'This id belongs to another event; send a new one.');
+    end if;
+    return coalesce(answers, '[]');
+end $$;
+grant execute on function public.record_question_events(jsonb, uuid) to authenticated, specchem_api;
+
 -- ---------------------------------------------------------------- activity_events
 select app.close('public.activity_events');
 grant select on public.activity_events to authenticated;
