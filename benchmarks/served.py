@@ -128,25 +128,26 @@ class Served:
         assert not bad, told
         return Found(
             requests / duration * 1e6, p50 / 1000, p99 / 1000,
-            (after[0] - before[0]) / requests * 1e6, (after[1] - before[1]) / requests * 1e6,
+            (after[0] - before[0]) / requests * 1e6,
+            sum(spent - before[1].get(pid, 0.0) for pid, spent in after[1].items()) / requests * 1e6,
         )  # fmt: skip
 
-    def cpu(self) -> tuple[float, float]:
-        """Seconds of CPU so far: the server's and PostgreSQL's."""
-        return _cpu([psutil.Process(self.process.pid)]), _cpu(psutil.Process(self.postmaster).children())
+    def cpu(self) -> tuple[float, dict[int, float]]:
+        """Seconds of CPU so far: the server's, and each of PostgreSQL's processes'."""
+        return _cpu(psutil.Process(self.process.pid)), {
+            process.pid: _cpu(process) for process in psutil.Process(self.postmaster).children()
+        }
 
     def memory(self) -> float:
         """The server's resident memory (MB)."""
         return float(psutil.Process(self.process.pid).memory_info().rss) / 2**20
 
 
-def _cpu(processes: list[psutil.Process]) -> float:
-    total = 0.0
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):  # a worker of autovacuum that has just ended
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+def _cpu(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):  # a worker of autovacuum that has just ended
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 @contextmanager

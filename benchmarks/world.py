@@ -124,6 +124,7 @@ async def grow(where: Database, world: World, before: int, events: int, say: Cal
                 join (select *, row_number() over (order by section_key, key) - 1 as place from questions
                       where course_id = '{world.hazmat}') q on q.place = w.k % {questions}
                 cross join lateral (select now() - interval '600 days' + w.i * interval '1 second' as at) t
+                on conflict do nothing  -- somebody has answered meanwhile
                 """
             )
             if end == events or (end // CHUNK) % 8 == 0:
@@ -142,5 +143,12 @@ async def count(connection: Connection) -> None:
             (plant_id, course_id, section_key, question_key, shard, attempts, wrong, first_attempts, people)
         select plant_id, course_id, section_key, question_key, hashtext(user_id::text) & 15, count(*),
             count(*) filter (where not is_correct), count(*) filter (where attempt_index = 1), count(distinct user_id)
-        from question_events group by 1, 2, 3, 4, 5"""
+        from question_events group by 1, 2, 3, 4, 5;
+        truncate completion_counters;
+        insert into completion_counters (plant_id, course_id, shard, enrolled, in_progress, completed, progress_sum)
+        select e.plant_id, e.course_id, hashtext(e.user_id::text) & 15, count(*),
+            count(*) filter (where e.status = 'in_progress'), count(*) filter (where e.status = 'completed'),
+            coalesce(sum(g.progress_percent), 0)
+        from enrollments e join profiles p on p.id = e.user_id and p.status = 'active'
+        left join progress g on g.user_id = e.user_id and g.course_id = e.course_id group by 1, 2, 3"""
     )

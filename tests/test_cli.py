@@ -211,7 +211,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(words: tuple[str, ...], said:
 
 async def test_the_counters_are_verified(fresh: Database) -> None:
     there = ("--database-url", fresh.owner)
-    assert (await meanwhile("report", "verify", *there)).stdout == "The counters agree with the events.\n"
+    assert (await meanwhile("report", "verify", *there)).stdout == "The counters agree with the record.\n"
     await value(
         fresh,
         "insert into question_counters (plant_id, course_id, section_key, question_key, shard, attempts, wrong,"
@@ -222,6 +222,26 @@ async def test_the_counters_are_verified(fresh: Database) -> None:
     assert differs.returncode == 1
     assert "security" in differs.stdout
     assert "Traceback" not in differs.stderr
+
+
+async def test_completion_is_verified_too(fresh: Database) -> None:
+    await value(
+        fresh,
+        "insert into completion_counters select p.id, c.id, 3, 1, 0, 0, 0 from plants p, courses c"
+        " where p.name = 'Denver, CO' and c.slug = 'outside'",
+    )
+    differs = await meanwhile("report", "verify", "--database-url", fresh.owner)
+    assert differs.returncode == 1
+    assert "'enrolled': 1" in differs.stdout
+
+
+async def test_old_answers_are_pruned_in_a_sentence(fresh: Database) -> None:
+    there = ("--database-url", fresh.owner)
+    done = await meanwhile("answers", "prune", "--older-than", "365", *there)
+    assert (done.returncode, done.stdout) == (0, "0 answers were removed.\n")
+    early = await meanwhile("answers", "prune", "--older-than", "30", *there)
+    assert early.returncode == 2
+    assert "Traceback" not in early.stderr
 
 
 async def test_doctor_reports_who_may_do_what(fresh: Database, tmp_path: Path) -> None:

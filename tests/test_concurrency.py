@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 
 from specchem.db.database import Database
-from specchem.db.session import Identity, Pool, acting_as, open_pool
+from specchem.db.session import Asker, Identity, Pool, acting_as, open_pool
 from specchem.enrollments.operations import create_enrollment
 from specchem.enrollments.schemas import CreateEnrollment
-from specchem.errors import Conflict, SpecChemError
+from specchem.errors import Conflict, Forbidden, NotFound, SpecChemError
 from specchem.events.operations import record_activity_event, record_question_event, record_question_events
 from specchem.events.schemas import CreateActivityEvent, CreateQuestionEvent
 from specchem.progress.operations import mark_progress
@@ -168,6 +168,7 @@ async def counters_agree(database: Database) -> None:
     connection = await asyncpg.connect(database.platform)
     try:
         assert await connection.fetch("select * from app.counter_differences") == []
+        assert await connection.fetch("select * from app.completion_differences") == []
         # Attempts at a question are numbered 1, 2, 3 … without a gap.
         assert not await connection.fetch(
             """
@@ -281,4 +282,54 @@ async def test_a_plants_learners_answering_at_once_do_not_block_each_other(
     await pool.close()
     assert await connection.fetchval("select count(*) from question_events") == many * 6 * 10
     await connection.close()
+    await counters_agree(fresh)
+
+
+async def test_completion_is_counted_right_whatever_happens_at_once(
+    fresh: Database, pool: Pool, world: World
+) -> None:
+    """Learners mark and answer, are enrolled, suspended, reinstated and moved, all at the same time."""
+    hana = world.identity("hana")
+    learners = [world.identity(name) for name in ("ana", "bo", "cal", "max")]
+    plants = [world.plant[name] for name in ("Columbus, OH", "Phoenix, AZ")]
+    outside, hazmat = world.course["outside"], world.course["hazmat"]
+    questions = list(world.answers)
+
+    async def worker(number: int) -> int:
+        dice = random.Random(number)
+        done = 0
+        for _ in range(40):
+            who = dice.choice(learners)
+            try:
+                if number % 4 == 0:
+                    async with acting_as(pool, hana) as db:
+                        change = dice.choice(
+                            (
+                                "status = 'suspended'",
+                                "status = 'active'",
+                                "status = 'active'",
+                                "plant_id = $2",
+                            )
+                        )
+                        values = [who.user_id, *([dice.choice(plants)] if "$2" in change else [])]
+                        await db.run(f"update profiles set {change} where id = $1", *values)
+                elif number % 4 == 1:
+                    async with acting_as(pool, hana) as db:
+                        course = dice.choice((outside, hazmat))
+                        await create_enrollment(db, CreateEnrollment(user_id=who.user_id, course_id=course))
+                elif number % 4 == 2:
+                    mark = MarkProgress(progress_percent=dice.randint(1, 100))
+                    await mark_progress(Asker(pool, who), who.user_id, outside, mark)
+                else:
+                    answer = CreateQuestionEvent(**right(world, *dice.choice(questions)))
+                    await record_question_event(Asker(pool, who), who.user_id, answer)
+                done += 1
+            except (Conflict, Forbidden, NotFound):
+                pass
+        return done
+
+    done = await at_once(worker)
+    assert all(sum(done[kind::4]) > 0 for kind in range(4)), done
+    async with acting_as(pool, hana) as db:
+        assert await db.value("select sum(total_enrolled) from app.completion") > 0
     await counters_agree(fresh)

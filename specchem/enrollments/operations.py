@@ -78,9 +78,9 @@ async def get_enrollment_stats(db: Db, plant: UUID, course: UUID) -> EnrollmentS
     return await db.one(
         EnrollmentStats,
         """
-        select coalesce(s.total_enrolled, 0) as total, coalesce(s.completed, 0) as completed,
-            app.percent(coalesce(s.completed, 0), coalesce(s.total_enrolled, 0)) as completion_rate
-        from app.report_plant($1) as t (id) cross join app.known_course($2) as c (id)
-        left join app.completion s on s.plant_id = t.id and s.course_id = c.id""",
+        select coalesce(sum(s.total_enrolled), 0) as total, coalesce(sum(s.completed), 0) as completed,
+            app.percent(coalesce(sum(s.completed), 0), coalesce(sum(s.total_enrolled), 0)) as completion_rate
+        from app.completion s
+        where app.report_plant($1) = $1 and app.known_course($2) = $2 and s.plant_id = $1 and s.course_id = $2""",
         plant, course,
     )  # fmt: skip

@@ -92,7 +92,7 @@ class Cast:
                 return self._of_people(kind, "user_id")
             case "admin_roles":
                 return self._roles(kind)
-            case "question_counters" | "completion" | "question_difficulty":
+            case "question_counters" | "completion_counters" | "completion" | "question_difficulty":
                 of_course = f"course_id = '{self.course['quiz']}'"
                 return [
                     Row(f"plant {one}", f"plant_id = '{self.plant[one]}' and {of_course}", plant=one)

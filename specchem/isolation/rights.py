@@ -16,7 +16,6 @@ Reach = dict[str, str]
 WORDS: dict[str, Callable[[Kind, Row], bool]] = {
     "own": lambda kind, row: row.person == kind.name,
     "plant": lambda kind, row: row.plant in kind.looks_after,
-    "home": lambda kind, row: row.plant == kind.works_in,
     "open": lambda kind, row: row.is_open,
     "all": lambda kind, row: True,
     "dev-admins": lambda kind, row: row.role == "dev_admin",
@@ -128,12 +127,12 @@ TABLES: dict[str, Rights] = {
         service="si",
     ),
     "public.question_counters": Rights(reads={"manager": "plant", "hr": "all"}, service="s"),
-    # The views look with the caller's eyes: a learner's completion of a plant is a count of themselves.
-    "app.completion": Rights(
-        reads={"associate": "home", "manager": "home plant", "hr": "all", "dev": "home"}
-    ),
+    "public.completion_counters": Rights(reads={"manager": "plant", "hr": "all"}, service="s"),
+    "app.completion": Rights(reads={"manager": "plant", "hr": "all"}),
     "app.question_difficulty": Rights(reads={"manager": "plant", "hr": "all"}),
     "app.counter_differences": CLOSED,
+    "app.completion_differences": CLOSED,
+    "specchem.pruned_answers": CLOSED,
     "specchem.rules": CLOSED,
     "specchem.alembic_version": CLOSED,
 }
@@ -164,16 +163,17 @@ FUNCTIONS: dict[str, str] = {
 ENTERED = tuple(name for name in FUNCTIONS if name.startswith("public."))
 # What works behind the rules: triggers, and what they and the upgrade call. Nobody calls it by name.
 BEHIND = """
-    accept_invitation admit check_activity check_enrollment check_plant check_profile check_role chosen close
-    count_answers follow_account follow_progress grade_answer guard_enrollment handle_new_user is_client
-    keep_progress log_transition move_progress open_progress open_section refuse_change steps supported_percent tidy
-    touch
+    accept_invitation add_completion admit check_activity check_enrollment check_plant check_profile check_role
+    chosen close count_answers count_enrollment count_person count_progress follow_account follow_progress
+    grade_answer guard_enrollment handle_new_user is_client keep_progress log_transition move_progress open_progress
+    open_section prune_answers refuse_change steps supported_percent tidy touch
 """.split()  # noqa: SIM905  read by people
 
 # What runs with its owner's eyes, past row security; everything else has the caller's.
 DEFINERS = """
-    check_activity check_profile check_role count_answers explain follow_account follow_progress grade_answer
-    handle_new_user is_dev is_hr keep_progress me move_progress my_sections open_progress release visible_plants
+    check_activity check_profile check_role count_answers count_enrollment count_person count_progress explain
+    follow_account follow_progress grade_answer handle_new_user is_dev is_hr keep_progress me move_progress
+    my_sections open_progress release visible_plants
 """.split()  # noqa: SIM905
 ROLES = ("anon", "authenticated", "specchem_api", "service_role")
 

@@ -26,8 +26,9 @@ async def get_plant_completion_rate(db: Db, plant: UUID, course: UUID | None = N
         select coalesce(sum(s.total_enrolled), 0) as total_enrolled, coalesce(sum(s.completed), 0) as completed,
             coalesce(sum(s.in_progress), 0) as in_progress, coalesce(sum(s.not_started), 0) as not_started,
             app.percent(coalesce(sum(s.completed), 0), coalesce(sum(s.total_enrolled), 0)) as completion_rate
-        from app.report_plant($1) as t (id) cross join app.known_course($2) as c (id)
-        left join app.completion s on s.plant_id = t.id and (c.id is null or s.course_id = c.id)""",
+        from app.completion s
+        where app.report_plant($1) = $1 and app.known_course($2) is not distinct from $2
+            and s.plant_id = $1 and ($2 is null or s.course_id = $2)""",
         plant, course,
     )  # fmt: skip
 

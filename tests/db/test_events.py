@@ -48,7 +48,8 @@ def single(people: World) -> tuple[str, str]:
 
 async def counters_agree(people: World) -> bool:
     assert people.connection is not None
-    return await people.connection.fetch("select * from app.counter_differences") == []
+    both = ("app.counter_differences", "app.completion_differences")
+    return [await people.connection.fetch(f"select * from {one}") for one in both] == [[], []]
 
 
 # ---------------------------------------------------------------- append-only
@@ -443,8 +444,69 @@ async def test_events_stay_where_they_happened(recorded: World) -> None:  # guid
         )  # fmt: skip
     after = await state(recorded)
     changed = {table for table in before if before[table] != after[table]}
-    assert changed == {"public.profiles", "public.enrollments", "public.progress"}
+    assert changed == {
+        "public.profiles", "public.enrollments", "public.progress", "public.completion_counters",
+    }  # fmt: skip
     async with recorded.acting("ana") as db:
         row = await insert(db, "question_events", **outside(recorded))
     assert (row["plant_id"], row["attempt_index"]) == (recorded.plant["Denver, CO"], 2)
     assert await counters_agree(recorded)
+
+
+# ------------------------------------------------------------------------------------------------ retention
+
+
+async def _aged(people: World, days: int) -> None:
+    """As if all that was answered had been answered so long ago."""
+    async with people.role("supabase_admin") as db:
+        await db.run("set local session_replication_role = replica")
+        await db.run(f"update question_events set answered_at = answered_at - interval '{days} days'")
+        await db.run("set local session_replication_role = origin")
+
+
+async def _standing(people: World) -> list[object]:
+    """What rests on the answers."""
+    async with people.role("postgres") as db:
+        return [
+            (await db.connection.fetch(f"select * from {what}"))
+            for what in (
+                "progress order by id",
+                "enrollments order by id",
+                "question_counters order by 1, 2, 3, 4, 5",
+                "app.question_difficulty order by 1, 2, 3, 4",
+                "(select distinct on (user_id, question_key) user_id, question_key, is_correct, attempt_index"
+                " from question_events order by user_id, question_key, is_correct desc, attempt_index desc) as latest",
+            )
+        ]
+
+
+async def test_answers_that_nothing_rests_on_can_be_pruned(people: World) -> None:
+    ana, (section, question) = people.person["ana"], first(people)
+    async with people.acting("ana") as db:
+        for choose in (wrong, wrong, right, wrong, right, wrong):
+            await insert(db, "question_events", user_id=ana, **choose(people, section, question))
+    await _aged(people, 40)
+    before = await _standing(people)
+    assert await people.owner("select app.prune_answers(now() - interval '41 days', 100)") == 0
+    assert await people.owner("select app.prune_answers(now() - interval '31 days', 3)") == 3
+    assert await people.owner("select app.prune_answers(now() - interval '31 days', 100)") == 1
+    assert await people.owner("select app.prune_answers(now() - interval '31 days', 100)") == 0
+    assert await people.owner(
+        "select array_agg(attempt_index order by attempt_index) from question_events"
+    ) == [5, 6]
+    assert await _standing(people) == before
+    assert await counters_agree(people)
+    async with people.acting("ana") as db:
+        row = await insert(db, "question_events", user_id=ana, **right(people, section, question))
+    assert row["attempt_index"] == 7
+    assert await counters_agree(people)
+
+
+async def test_pruning_is_the_owners_and_not_of_the_last_days(people: World) -> None:
+    for who in ("anon", "authenticated", "service_role", "specchem_api"):
+        async with refused(people, who) as db:
+            await db.run("select app.prune_answers(now() - interval '1 year', 1)")
+    with pytest.raises(BadInput, match="31 days stay"):
+        await people.owner("select app.prune_answers(now() - interval '30 days', 1)")
+    with pytest.raises(Forbidden, match="append-only"):
+        await people.owner("delete from question_events")

@@ -177,7 +177,7 @@ async def test_the_whole_course_is_completed_by_right_answers(people: World) -> 
     after = await state(people)
     assert {table for table in before if before[table] != after[table]} == {
         "public.enrollments", "public.progress", "public.question_events", "public.activity_events",
-        "public.question_counters",
+        "public.question_counters", "public.completion_counters",
     }  # fmt: skip
 
 

@@ -57,7 +57,7 @@ GUIDE_INDEXES = {
     # guide-measured: perf indexes
     "enrollments_user_status_idx": "(user_id, status)",
     "question_events_plant_question_answered_idx": "(plant_id, question_key, answered_at DESC)",
-    "profiles_active_plant_idx": "(plant_id) WHERE (status = 'active'::user_status)",
+    "profiles_active_plant_idx": "(plant_id) INCLUDE (id) WHERE (status = 'active'::user_status)",
 }
 
 

@@ -248,9 +248,26 @@ ALL: list[tuple[str, str, str, str]] = [
         " (<associate>, @quiz, 's', 'q', '{\"choices\": [\"a\"]}', now() + interval '6 minutes')", "PT400"),
     ("grades", "associate", ANSWER.format("") + " (<associate>, @new, 's', 'q', '{}')", "PT409"),
     ("moves_progress on question_events", "associate", so(RIGHT, MARKED.format("progress_percent = 50")), "0"),
-    ("counts", "manager", so("perform 1",
+    # Completion is counted as it changes: enrolling, every step, a person who leaves or moves.
+    *(
+        (name, "owner", so(done, "select count(*) = 0 from app.completion_differences"), "0")
+        for name, done in (
+            ("counts_enrolled", OUTSIDE),
+            ("counts_steps", OUTSIDE + "; update public.progress set progress_percent = 50"
+             " where user_id = <associate> and course_id = @new"),
+            ("counts_progress", RIGHT),
+            ("counts_lost_progress", RIGHT + "; delete from public.progress where " + OWN),
+            ("counts_made_progress", "alter table public.enrollments disable trigger opens_progress; " + OUTSIDE +
+             "; insert into public.progress (user_id, course_id, plant_id, progress_percent)"
+             " values (<associate>, @new, [A], 50)"),
+            ("counts on profiles", "update public.profiles set status = 'suspended' where id = <associate>"),
+            ("counts on profiles", "update public.profiles set plant_id = [B] where id = <associate>"),
+        )
+    ),
+    ("counts on question_events", "manager", so("perform 1",
         "select sum(attempts) >= 6 and sum(people) >= 6 from public.question_counters where course_id = @quiz"), "0"),
-    ("counts", "owner", so(RIGHT, "select count(*) = 0 from app.counter_differences where course_id = @quiz"), "0"),
+    ("counts on question_events", "owner",
+     so(RIGHT, "select count(*) = 0 from app.counter_differences where course_id = @quiz"), "0"),
     *(
         ("refuses_change", who, f"{change} public.{table}{rest}", said)
         for table in ("question_events", "activity_events")

@@ -88,7 +88,7 @@ COLUMNS = {
     # One connection writes one shard, so there is one row for each question.
     "question_counters": f"plant_id, course_id, {QUESTION}, attempts, wrong, first_attempts, people",
 }
-DIFFERENCES = {"app.counter_differences": "recounted, counted"}
+DIFFERENCES = dict.fromkeys(("app.counter_differences", "app.completion_differences"), "recounted, counted")
 
 
 def rows_of(columns: dict[str, str]) -> str:

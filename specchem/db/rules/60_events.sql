@@ -4,6 +4,9 @@
 create function app.refuse_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+    if tg_op = 'DELETE' and tg_table_name = 'question_events' and current_setting('app.pruning', true) = 'on' then
+        return null;
+    end if;
     raise exception 'Events are append-only: % of % is refused.', lower(tg_op), tg_table_name
         using errcode = 'PT403';
 end $$;
@@ -57,6 +60,48 @@ create policy creates on public.question_events for insert to authenticated with
 );
 create trigger refuses_change before update or delete or truncate on public.question_events
 for each statement execute function app.refuse_change();
+
+-- Retention of single answers: removes those given before a moment that nothing rests on any more, at most so many,
+-- and says how many. An answer stays while it is a person's last to the question in that plant, or their last right
+-- one: progress, attempts, people and the reports say the same after it. For the owner alone.
+create function app.prune_answers(before timestamptz, most integer) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    removed bigint;
+begin
+    if before > now() - interval '31 days' then
+        -- A client that was offline may send an answer again for 30 days, and must find it.
+        perform app.refuse(400, 'before: answers of the last 31 days stay.');
+    end if;
+    perform set_config('app.pruning', 'on', true);
+    with gone as (
+        delete from public.question_events as e where e.id in (
+            select o.id from public.question_events as o
+            where o.answered_at < before and exists (
+                select from public.question_events as l
+                where l.course_id = o.course_id and l.user_id = o.user_id and l.section_key = o.section_key
+                and l.question_key = o.question_key and l.attempt_index > o.attempt_index
+                and l.plant_id = o.plant_id and (l.is_correct or not o.is_correct) and l.evidence = o.evidence)
+            limit most)
+        returning e.plant_id, e.course_id, e.section_key, e.question_key, e.is_correct, e.attempt_index
+    ),
+
+    summed as (
+        insert into specchem.pruned_answers as x
+            (plant_id, course_id, section_key, question_key, attempts, wrong, first_attempts)
+        select g.plant_id, g.course_id, g.section_key, g.question_key, count(*),
+            count(*) filter (where not g.is_correct), count(*) filter (where g.attempt_index = 1)
+        from gone as g group by g.plant_id, g.course_id, g.section_key, g.question_key
+        on conflict (plant_id, course_id, section_key, question_key) do update set
+            attempts = x.attempts + excluded.attempts,
+            wrong = x.wrong + excluded.wrong,
+            first_attempts = x.first_attempts + excluded.first_attempts
+    )
+
+    select count(*) into removed from gone;
+    perform set_config('app.pruning', '', true);
+    return removed;
+end $$;
 
 -- The keys a learner chose, sorted; refuses what no form of ours can send.
 create function app.chosen(event public.question_events) returns text[]

@@ -83,20 +83,152 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     select case when whole > 0 then round(100.0 * part / whole, 2) else 0 end::double precision
 $$;
 
--- Over active people, by their present plant; a missing progress row counts as 0.
+select app.close('public.completion_counters');
+grant select on public.completion_counters to authenticated;
+grant select on public.completion_counters to service_role;
+-- no writes for anyone: the triggers below count.
+
+create policy reads on public.completion_counters for select to authenticated using (
+    plant_id = any((select app.visible_plants())::uuid[])
+);
+
+create function app.add_completion(
+    plant uuid, course uuid, enrolled bigint, in_progress bigint, completed bigint, progress_sum bigint
+) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    insert into public.completion_counters as c
+        (plant_id, course_id, shard, enrolled, in_progress, completed, progress_sum)
+    values (plant, course, pg_backend_pid() % 16, enrolled, in_progress, completed, progress_sum)
+    on conflict (plant_id, course_id, shard) do update set
+        enrolled = c.enrolled + excluded.enrolled,
+        in_progress = c.in_progress + excluded.in_progress,
+        completed = c.completed + excluded.completed,
+        progress_sum = c.progress_sum + excluded.progress_sum
+$$;
+
+-- Counted are active people, in their present plant. Whether a person is active is read under a lock that their
+-- suspension or move waits for: the profile where they are enrolled, else the progress row, which every step takes.
+create function app.count_enrollment() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    changed public.enrollments := coalesce(new, old);
+begin
+    if tg_op = 'INSERT' then
+        perform from public.profiles as p where p.id = changed.user_id for share;
+    else
+        perform from public.progress as g
+        where g.user_id = changed.user_id and g.course_id = changed.course_id for update;
+    end if;
+    perform app.add_completion(
+        changed.plant_id, changed.course_id,
+        case tg_op when 'INSERT' then 1 when 'DELETE' then -1 else 0 end,
+        coalesce((new.status = 'in_progress')::integer, 0) - coalesce((old.status = 'in_progress')::integer, 0),
+        coalesce((new.status = 'completed')::integer, 0) - coalesce((old.status = 'completed')::integer, 0),
+        0)
+    from public.profiles as p where p.id = changed.user_id and p.status = 'active';
+    return null;
+end $$;
+create trigger counts_enrolled after insert or delete on public.enrollments
+for each row execute function app.count_enrollment();
+create trigger counts_steps after update on public.enrollments
+for each row when (new.status <> old.status) execute function app.count_enrollment();
+
+create function app.count_progress() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    changed public.progress := coalesce(new, old);
+begin
+    perform app.add_completion(
+        changed.plant_id, changed.course_id, 0, 0, 0,
+        coalesce(new.progress_percent, 0) - coalesce(old.progress_percent, 0))
+    from public.profiles as p where p.id = changed.user_id and p.status = 'active';
+    return null;
+end $$;
+create trigger counts_progress after update on public.progress
+for each row when (new.progress_percent <> old.progress_percent) execute function app.count_progress();
+create trigger counts_made_progress after insert on public.progress
+for each row when (new.progress_percent <> 0) execute function app.count_progress();
+create trigger counts_lost_progress after delete on public.progress
+for each row execute function app.count_progress();
+
+-- A person who is suspended, reinstated or moved takes all their courses along.
+create function app.count_person() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform from public.progress as g where g.user_id = new.id order by g.course_id for update;
+    perform app.add_completion(
+        s.plant_id, e.course_id,
+        s.sign,
+        s.sign * (e.status = 'in_progress')::integer,
+        s.sign * (e.status = 'completed')::integer,
+        s.sign * coalesce(g.progress_percent, 0))
+    from (
+        select * from (values
+            (old.plant_id, -(old.status = 'active')::integer),
+            (new.plant_id, (new.status = 'active')::integer)
+        ) as v (plant_id, sign) where v.sign <> 0 order by v.plant_id
+    ) as s
+    join public.enrollments as e on e.user_id = new.id
+    left join public.progress as g on g.user_id = e.user_id and g.course_id = e.course_id;
+    return null;
+end $$;
+create trigger counts after update on public.profiles
+for each row when ((new.status, new.plant_id) is distinct from (old.status, old.plant_id))
+execute function app.count_person();
+
+-- A missing progress row counts as 0.
 create view app.completion with (security_invoker = true) as
 select
-    e.plant_id,
-    e.course_id,
-    count(*)::integer as total_enrolled,
-    (count(*) filter (where e.status = 'completed'))::integer as completed,
-    (count(*) filter (where e.status = 'in_progress'))::integer as in_progress,
-    (count(*) filter (where e.status = 'enrolled'))::integer as not_started,
-    coalesce(sum(g.progress_percent), 0)::bigint as progress_sum
-from public.enrollments as e
-inner join public.profiles as p on e.user_id = p.id and p.status = 'active'
-left join public.progress as g on e.user_id = g.user_id and e.course_id = g.course_id
-group by e.plant_id, e.course_id;
+    c.plant_id,
+    c.course_id,
+    sum(c.enrolled)::integer as total_enrolled,
+    sum(c.completed)::integer as completed,
+    sum(c.in_progress)::integer as in_progress,
+    sum(c.enrolled - c.in_progress - c.completed)::integer as not_started,
+    sum(c.progress_sum)::bigint as progress_sum
+from public.completion_counters as c
+group by c.plant_id, c.course_id
+having sum(c.enrolled) > 0;
+
+-- What the counters would say if they were counted anew; no row means that they agree.
+create view app.completion_differences with (security_invoker = true) as
+with recounted as (
+    select
+        e.plant_id,
+        e.course_id,
+        count(*) as enrolled,
+        count(*) filter (where e.status = 'in_progress') as in_progress,
+        count(*) filter (where e.status = 'completed') as completed,
+        coalesce(sum(g.progress_percent), 0)::bigint as progress_sum
+    from public.enrollments as e
+    inner join public.profiles as p on e.user_id = p.id and p.status = 'active'
+    left join public.progress as g on e.user_id = g.user_id and e.course_id = g.course_id
+    group by e.plant_id, e.course_id
+),
+
+counted as (
+    select
+        c.plant_id,
+        c.course_id,
+        sum(c.enrolled)::bigint as enrolled,
+        sum(c.in_progress)::bigint as in_progress,
+        sum(c.completed)::bigint as completed,
+        sum(c.progress_sum)::bigint as progress_sum
+    from public.completion_counters as c
+    group by c.plant_id, c.course_id
+)
+
+select
+    coalesce(r.plant_id, c.plant_id) as plant_id,
+    coalesce(r.course_id, c.course_id) as course_id,
+    to_jsonb(r) as recounted,
+    to_jsonb(c) as counted
+from recounted as r
+full join counted as c on r.plant_id = c.plant_id and r.course_id = c.course_id
+where
+    (coalesce(r.enrolled, 0), coalesce(r.in_progress, 0), coalesce(r.completed, 0), coalesce(r.progress_sum, 0))
+    is distinct from
+    (coalesce(c.enrolled, 0), coalesce(c.in_progress, 0), coalesce(c.completed, 0), coalesce(c.progress_sum, 0));
 
 -- ---------------------------------------------------------------- questions
 -- Wilson's 95 % interval of a share, in per cent (z = 1.96).
@@ -135,7 +267,8 @@ grant select on app.completion, app.question_difficulty to authenticated;
 grant execute on function app.percent(bigint, bigint), app.wilson_low(bigint, bigint), app.wilson_high(bigint, bigint)
 to authenticated;
 
--- What the counters would say if they were counted anew from the events; no row means that they agree.
+-- What the counters would say if they were counted anew from the events, those that were pruned included; no row
+-- means that they agree.
 create view app.counter_differences with (security_invoker = true) as
 with recounted as (
     select
@@ -143,11 +276,15 @@ with recounted as (
         e.course_id,
         e.section_key,
         e.question_key,
-        count(*) as attempts,
-        count(*) filter (where not e.is_correct) as wrong,
-        count(*) filter (where e.attempt_index = 1) as first_attempts,
+        count(*) + coalesce(max(x.attempts), 0) as attempts,
+        count(*) filter (where not e.is_correct) + coalesce(max(x.wrong), 0) as wrong,
+        count(*) filter (where e.attempt_index = 1) + coalesce(max(x.first_attempts), 0) as first_attempts,
         count(distinct e.user_id) as people
     from public.question_events as e
+    left join specchem.pruned_answers as x
+        on
+            e.plant_id = x.plant_id and e.course_id = x.course_id
+            and e.section_key = x.section_key and e.question_key = x.question_key
     group by e.plant_id, e.course_id, e.section_key, e.question_key
 ),
 
