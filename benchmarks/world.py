@@ -111,7 +111,8 @@ async def grow(where: Database, world: World, before: int, events: int, say: Cal
         )
         for start in range(before, events, CHUNK):
             end = min(start + CHUNK, events)
-            # Answer i is person (i mod people)'s; their k-th is the k-th question, or its next attempt.
+            # Answer i is person n = (i mod people)'s; their k-th is question n + k, or its next attempt: so that all
+            # questions are answered in a plant, however few answers there are.
             await connection.execute(
                 f"""
                 insert into question_events (user_id, course_id, plant_id, section_key, question_key, is_correct,
@@ -122,7 +123,7 @@ async def grow(where: Database, world: World, before: int, events: int, say: Cal
                 from (select i, i % {world.people} + 1 as n, i / {world.people} as k
                       from generate_series({start}::bigint, {end - 1}) i) as w
                 join (select *, row_number() over (order by section_key, key) - 1 as place from questions
-                      where course_id = '{world.hazmat}') q on q.place = w.k % {questions}
+                      where course_id = '{world.hazmat}') q on q.place = (w.n + w.k) % {questions}
                 cross join lateral (select now() - interval '600 days' + w.i * interval '1 second' as at) t
                 on conflict do nothing  -- somebody has answered meanwhile
                 """

@@ -151,8 +151,6 @@ FUNCTIONS: dict[str, str] = {
     "app.visible_person(uuid)": "authenticated",
     "app.known_course(uuid)": "authenticated",
     "app.percent(bigint,bigint)": "authenticated",
-    "app.wilson_low(bigint,bigint)": "authenticated",
-    "app.wilson_high(bigint,bigint)": "authenticated",
     "app.enter(text,integer,integer)": "specchem_api",
     "app.release()": "specchem_api",
     "public.get_user_enrollments(uuid,integer,integer)": "authenticated",

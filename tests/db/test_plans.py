@@ -268,7 +268,7 @@ ANSWERED_MUCH, DID_MUCH = {"question_events": MANY}, {"activity_events": MANY}
 # an answer.
 PLANT_ENROLLMENTS, PLANT_PROGRESS = {"enrollments": SIZE * COURSES}, {"progress": SIZE * COURSES}
 PLANT_RECORD = PLANT_ENROLLMENTS | PLANT_PROGRESS
-COUNTERS = {"question_counters": ANSWERS * 16}
+COUNTERS = {"question_counters": 68 * 16}
 # Reports of completion read counters too: one for each course and shard.
 COMPLETION = {"completion_counters": COURSES * 16}
 # The report of all plants side by side, and only when HR asks: every plant's. Twice, for what writers left dead.

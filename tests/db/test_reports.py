@@ -120,23 +120,40 @@ async def test_who_may_ask_for_a_person(people: World, who: str, person: str, fi
 @pytest.mark.parametrize(
     ("part", "whole", "percent", "low", "high"),
     [
-        (0, 0, 0.0, 0.0, 100.0),
         (0, 10, 0.0, 0.0, 27.75),
         (10, 10, 100.0, 72.25, 100.0),
+        (10, 20, 50.0, 29.93, 70.07),
+        (1, 1, 100.0, 20.65, 100.0),
         (1, 3, 33.33, 6.15, 79.23),
         (0, 2, 0.0, 0.0, 65.76),
+        (1, 8, 12.5, 2.24, 47.09),
+        (123_456_789, 1_000_000_000, 12.35, 12.34, 12.35),
     ],
 )
 async def test_shares_and_wilsons_interval(
     people: World, part: int, whole: int, percent: float, low: float, high: float
 ) -> None:
-    async with people.acting("max") as db:
+    await people.owner(
+        "insert into question_counters select $1, $2, 's', 'q', 0, $3, $4, 1, 1",
+        people.plant["Denver, CO"], people.course["outside"], whole, part,
+    )  # fmt: skip
+    async with people.acting("hana") as db:
         row = await db.connection.fetchrow(
-            "select app.percent($1, $2), app.wilson_low($1, $2), app.wilson_high($1, $2)", part, whole
+            "select miss_rate, miss_rate_low, miss_rate_high, success_rate from app.question_difficulty"
+            " where plant_id = $1",
+            people.plant["Denver, CO"],
         )
     assert row is not None
-    assert tuple(row) == pytest.approx((percent, low, high), abs=0.011)
-    assert [round(share, 2) for share in row] == list(row)  # 65.76, and not 65.75999999999999
+    assert tuple(row)[:3] == (percent, low, high)  # 65.76, and not 65.75999999999999
+    assert row["success_rate"] == round(100 - percent, 2)
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "percent"), [(0, 0, 0.0), (1, 3, 33.33), (2, 3, 66.67), (3, 3, 100.0)]
+)
+async def test_nothing_of_nothing_is_none(people: World, part: int, whole: int, percent: float) -> None:
+    async with people.acting("max") as db:
+        assert await db.value("select app.percent($1, $2)", part, whole) == percent
 
 
 async def test_difficulty_says_how_a_question_fares(people: World) -> None:

@@ -313,3 +313,20 @@ async def test_rows_outlive_a_restate(fresh: Database) -> None:
 async def test_a_database_that_is_not_there_is_an_error(fresh: Database) -> None:
     with pytest.raises((OSError, asyncpg.PostgresError)):
         await upgrade.upgrade(urlsplit(fresh.owner)._replace(path="/nowhere").geturl())
+
+
+async def test_a_database_from_before_the_completion_counters_has_them_counted(fresh: Database) -> None:
+    owner = await asyncpg.connect(fresh.owner)
+    await owner.execute(
+        """
+        drop schema app cascade;
+        drop table public.completion_counters, specchem.pruned_answers;
+        drop index public.profiles_active_plant_idx;
+        create index profiles_active_plant_idx on public.profiles (plant_id) where status = 'active';
+        update specchem.alembic_version set version_num = '0001';
+        delete from specchem.rules"""
+    )
+    assert await upgrade.upgrade(fresh.owner)
+    assert await owner.fetchval("select sum(enrolled) from completion_counters") > 0
+    assert await owner.fetch("select * from app.completion_differences") == []
+    await owner.close()

@@ -258,15 +258,6 @@ def test_a_limit_that_is_none(limit: Any) -> None:
         MostMissed(limit=limit)
 
 
-@pytest.mark.parametrize(
-    ("part", "whole", "low", "high"),
-    [(0, 0, 0, 100), (10, 20, 29.93, 70.07), (0, 10, 0, 27.75), (10, 10, 72.25, 100), (1, 1, 20.65, 100)],
-)
-async def test_wilsons_interval(people: World, part: int, whole: int, low: float, high: float) -> None:
-    assert await people.owner("select app.wilson_low($1, $2)", part, whole) == low
-    assert await people.owner("select app.wilson_high($1, $2)", part, whole) == high
-
-
 # guide-measured: getUserActivitySummary
 async def test_what_a_person_did_in_each_course(people: World) -> None:
     ana = people.person["ana"]

@@ -16,11 +16,11 @@ insert into public.completion_counters
 select
     e.plant_id,
     e.course_id,
-    0,
-    count(*),
-    count(*) filter (where e.status = 'in_progress'),
-    count(*) filter (where e.status = 'completed'),
-    coalesce(sum(g.progress_percent), 0)
+    0 as shard,
+    count(*) as enrolled,
+    count(*) filter (where e.status = 'in_progress') as in_progress,
+    count(*) filter (where e.status = 'completed') as completed,
+    coalesce(sum(g.progress_percent), 0) as progress_sum
 from public.enrollments as e
 inner join public.profiles as p on e.user_id = p.id and p.status = 'active'
 left join public.progress as g on e.user_id = g.user_id and e.course_id = g.course_id
