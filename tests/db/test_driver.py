@@ -282,7 +282,8 @@ async def test_the_login_role_can_do_nothing_by_itself(api: Any, role: str, sql:
 async def test_the_login_role_owns_and_inherits_nothing(api: Any) -> None:
     row = await api.fetchrow(
         """select rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
-            (select array_agg(g.rolname::text order by g.rolname) from pg_auth_members m join pg_roles g on g.oid = m.roleid
+            (select array_agg(distinct g.rolname::text order by g.rolname::text)
+            from pg_auth_members m join pg_roles g on g.oid = m.roleid
             where m.member = r.oid), (select count(*) from pg_shdepend where refobjid = r.oid and deptype = 'o')
         from pg_roles r where rolname = current_user"""
     )
