@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 VENDOR := specchem/web/static/vendor
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
 
 setup: .venv/run.ok ## install what `make run` needs into .venv, in this folder
 
@@ -45,7 +45,7 @@ bench-peers: .venv/dev.ok ## the same, and PostGraphile on the same database
 	@bash tools/wrk.sh
 	@$(BIN)/python -m benchmarks --peers $(SIZE)
 
-bench-growth: .venv/dev.ok ## what 1 to 20 million answers cost (an hour)
+bench-growth: .venv/dev.ok ## what 1 to 20 million answers cost (a quarter of an hour)
 	@$(BIN)/python -m benchmarks.growth $(SIZE)
 
 lock: ## resolve the dependencies anew (needs uv; writes names, versions and hashes only)
