@@ -15,7 +15,7 @@ from uuid import uuid4
 import psutil
 
 from benchmarks.world import World, person
-from specchem.auth.keys import load_or_create
+from specchem.auth.service.keys import load_or_create
 from specchem.auth.tokens import Tokens
 
 # wrk's own language. A request is made anew each time from the person's token and random numbers.

@@ -16,7 +16,8 @@ from alembic.util import CommandError
 from rich.console import Console
 from rich.table import Table
 
-from specchem.auth.accounts import AuthError, create_account
+from specchem.auth.errors import AuthError
+from specchem.auth.service.accounts import create_account
 from specchem.db import database, embedded, upgrade
 from specchem.db.database import Database
 from specchem.db.refusals import FAULTS, translate
@@ -24,7 +25,7 @@ from specchem.db.session import connected, looking
 from specchem.errors import SpecChemError, Stopped
 from specchem.ready import be_ready
 from specchem.seed import seed
-from specchem.settings import Settings, is_loopback, load
+from specchem.settings import Settings, is_loopback, load, variables
 
 app = typer.Typer(
     help="SpecChem Safety Training.",
@@ -349,8 +350,8 @@ def show_settings() -> None:
     """List the settings, what each means and its default."""
     with in_words():
         folder = embedded.default_folder(load().data_dir)
-    table = Table("variable", "meaning", "default")
+    table, names = Table("variable", "meaning", "default"), variables()
     for name, field in Settings.model_fields.items():
-        table.add_row(f"SPECCHEM_{name.upper()}", field.description or "", str(field.default or "—"))
+        table.add_row(names[name], field.description or "", str(field.default or "—"))
     out.print(table)
     out.print(f"Data folder: {folder}", markup=False)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
-from specchem.auth.accounts import create_account
+from specchem.auth.service.accounts import create_account
 from specchem.courses.operations import get_course_content
 from specchem.courses.schemas import CourseContent, QuestionOut
 from specchem.db.database import Database

@@ -3,6 +3,7 @@
 SpecChemError
 ├── BadInput      400  something sent cannot be understood; ``problems`` names each field
 ├── NotSignedIn   401  no session, or one that has ended
+│   └── SecondFactorNeeded  signed in by password alone, where that is not enough
 ├── Forbidden     403  yours to see, but not to do
 ├── NotFound      404  unknown, or not yours to see
 ├── Conflict      409  the record says otherwise
@@ -44,6 +45,10 @@ class NotSignedIn(SpecChemError):
 
     status = 401
     title = "Not signed in"
+
+
+class SecondFactorNeeded(NotSignedIn):
+    """The session stands, but this account's second factor is still to be shown."""
 
 
 class Forbidden(SpecChemError):

@@ -13,7 +13,7 @@ import asyncpg
 import uvicorn
 import uvloop
 
-from specchem.auth.keys import load_or_create
+from specchem.auth.service.keys import load_or_create
 from specchem.db import embedded
 from specchem.db.database import Database
 from specchem.errors import Stopped

@@ -1,4 +1,4 @@
-"""Settings, each with a default that runs; read from the environment, prefix ``SPECCHEM_``."""
+"""Settings, each with a default that runs; read from the environment: ``SPECCHEM_…``, and Supabase's own names."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, HttpUrl, ValidationError
+from pydantic import AfterValidator, AliasChoices, EmailStr, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from specchem.errors import Stopped
@@ -34,7 +34,9 @@ PostgresUrl = Annotated[str, AfterValidator(_address)]
 class Settings(BaseSettings):
     """What can be set; the field ``host`` is the variable ``SPECCHEM_HOST``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
 
     database_url: Annotated[
         PostgresUrl | None, Field(description="The owner's connection. Absent: an embedded PostgreSQL.")
@@ -59,6 +61,62 @@ class Settings(BaseSettings):
         int, Field(description="Database connections for requests, at most.", ge=1, le=100)
     ] = 10
 
+    supabase_url: Annotated[
+        HttpUrl | None,
+        Field(
+            validation_alias="SUPABASE_URL",
+            description="The Supabase project whose Auth people sign in with. Absent: the local service.",
+        ),
+    ] = None
+    supabase_publishable_key: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias=AliasChoices("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"),
+            description="The project's publishable key.",
+        ),
+    ] = None
+    supabase_secret_key: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias=AliasChoices("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
+            description="The project's secret key, with which people are invited.",
+        ),
+    ] = None
+    supabase_jwt_secret: Annotated[
+        SecretStr | None,
+        Field(
+            validation_alias="SUPABASE_JWT_SECRET",
+            description="The project's legacy secret. Absent: no HS256 token is believed.",
+        ),
+    ] = None
+    sign_up: Annotated[
+        bool, Field(description="Whether anybody may make themselves an account on the local service.")
+    ] = False
+    require_mfa_for_admins: Annotated[
+        bool, Field(description="Whether managers, HR and dev admins need a second factor.")
+    ] = False
+    smtp_url: Annotated[
+        SecretStr | None,
+        Field(
+            description="Where the local service sends mail: smtp://user:password@host:587 or smtps://…."
+            " Absent: into the folder outbox beside the database."
+        ),
+    ] = None
+    mail_from: Annotated[EmailStr, Field(description="The sender of the local service's mail.")] = (
+        "training@localhost.localdomain"
+    )
+    redirect_urls: Annotated[
+        tuple[HttpUrl, ...],
+        Field(
+            description="Addresses besides PUBLIC_URL that the local service's links may lead to, as JSON."
+        ),
+    ] = ()
+
+    @property
+    def auth_url(self) -> str:
+        """Where the auth service speaks Supabase Auth's language, without a slash at the end."""
+        return f"{str(self.supabase_url or self.base_url).rstrip('/')}/auth/v1"
+
     @property
     def base_url(self) -> str:
         """Where people find the server, without a slash at the end."""
@@ -76,9 +134,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _variable(named: str) -> str:
+    # Pydantic names a field by its alias where it has one.
+    return variables().get(named, named)
+
+
+def variables() -> dict[str, str]:
+    """Each setting's environment variable, by field."""
+    names = {}
+    for field, info in Settings.model_fields.items():
+        alias = info.validation_alias
+        first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+        names[field] = str(first or PREFIX + field.upper())
+    return names
+
+
 def load() -> Settings:
     """The settings of this process. Raises Stopped with a sentence that names each wrong variable."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = set(variables().values())
     wrong = [
         f"{name} is not a setting of SpecChem; known are {', '.join(sorted(known))}."
         for name in sorted(os.environ)
@@ -89,7 +162,7 @@ def load() -> Settings:
     except ValidationError as error:
         # The value is left out: a database address holds a password.
         wrong += [
-            f"{PREFIX}{str(fault['loc'][0]).upper()} is wrong: {fault['msg'].removeprefix('Value error, ')}."
+            f"{_variable(str(fault['loc'][0]))} is wrong: {fault['msg'].removeprefix('Value error, ')}."
             for fault in error.errors(include_input=False, include_context=False)
         ]
         raise Stopped("\n".join(wrong)) from None

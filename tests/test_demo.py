@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from specchem import demo
-from specchem.auth.accounts import Accounts
+from specchem.auth.service.accounts import Accounts
 from specchem.auth.tokens import Tokens
 from specchem.db.database import Database
 from specchem.db.session import open_pool

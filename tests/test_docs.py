@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from litestar import Litestar
 from typer.main import get_command
 
-from specchem.auth.keys import SigningKey
+from specchem.auth.service.keys import SigningKey
 from specchem.cli import app as cli
 from specchem.db.database import Database
 from specchem.settings import PREFIX, Settings

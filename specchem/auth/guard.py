@@ -11,7 +11,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from specchem.auth.accounts import Accounts
+from specchem.auth.service.accounts import Accounts
 from specchem.auth.tokens import LIFETIME, SIGN_IN, Tokens
 from specchem.db.session import Asker, Pool
 from specchem.errors import NotSignedIn

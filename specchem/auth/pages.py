@@ -4,8 +4,9 @@ from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.response import Redirect, Template
 
-from specchem.auth.accounts import Accounts, AuthError
+from specchem.auth.errors import AuthError
 from specchem.auth.guard import COOKIE, Ask, no_session_cookie, own_page, session_cookie
+from specchem.auth.service.accounts import Accounts
 from specchem.auth.tokens import Tokens
 from specchem.errors import NotSignedIn
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import jwt
 
-from specchem.auth.keys import ALGORITHM, SigningKey
+from specchem.auth.service.keys import ALGORITHM, SigningKey
 from specchem.db.session import Identity
 from specchem.errors import NotSignedIn
 

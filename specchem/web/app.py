@@ -13,9 +13,9 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
-from specchem.auth import api as auth_api
-from specchem.auth.accounts import Accounts
-from specchem.auth.keys import SigningKey
+from specchem.auth.service import api as auth_api
+from specchem.auth.service.accounts import Accounts
+from specchem.auth.service.keys import SigningKey
 from specchem.auth.tokens import Tokens
 from specchem.db.database import Database
 from specchem.db.session import Pool, open_pool

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from litestar.response import Redirect, Template
 from pydantic import ValidationError
 
-from specchem.auth.api import in_supabase_words
+from specchem.auth.errors import in_supabase_words
 from specchem.auth.guard import COOKIE, Ask, login_address, no_session_cookie, own_page
 from specchem.db.refusals import FAULTS, translate
 from specchem.errors import BadInput, Forbidden, NotFound, NotSignedIn, Problem, SpecChemError

@@ -8,7 +8,8 @@ from uuid import UUID
 import jwt
 import pytest
 
-from specchem.auth.accounts import INVALID, Accounts, AuthError, create_account
+from specchem.auth.errors import AuthError
+from specchem.auth.service.accounts import INVALID, Accounts, create_account
 from specchem.auth.tokens import LIFETIME
 from specchem.db.session import open_pool
 from tests.web.served import KEY, PASSWORD, Served, is_problem

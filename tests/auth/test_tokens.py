@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from specchem.auth.guard import Ask, login_address, own_page
-from specchem.auth.keys import SigningKey, load_or_create
+from specchem.auth.service.keys import SigningKey, load_or_create
 from specchem.auth.tokens import LEEWAY, Tokens
 from specchem.errors import NotSignedIn, Stopped
 from tests.web.served import KEY, Served, is_problem
@@ -158,7 +158,7 @@ async def test_a_remembered_token_still_expires(served: Served, monkeypatch: pyt
 MAKE = """
 import sys
 from pathlib import Path
-from specchem.auth.keys import load_or_create
+from specchem.auth.service.keys import load_or_create
 sys.stdin.readline()
 print(load_or_create(Path(sys.argv[1])).key_id)
 """

@@ -16,8 +16,8 @@ from axe_playwright_python.async_playwright import Axe
 from cryptography.hazmat.primitives.asymmetric import ec
 from playwright.async_api import Browser, Page, async_playwright
 
-from specchem.auth.accounts import PASSWORDS
-from specchem.auth.keys import SigningKey
+from specchem.auth.service.accounts import PASSWORDS
+from specchem.auth.service.keys import SigningKey
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric import ec
 from litestar import Litestar
 
-from specchem.auth.keys import SigningKey
+from specchem.auth.service.keys import SigningKey
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app

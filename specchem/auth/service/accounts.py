@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from specchem.auth.errors import AuthError
 from specchem.auth.tokens import LIFETIME, Tokens
 from specchem.db.session import Connection, Pool
 
@@ -20,14 +21,6 @@ NOBODY = PASSWORDS.hash(secrets.token_urlsafe())
 
 MIN_LENGTH = 8
 MAX_BYTES = 72  # Supabase's rule
-
-
-class AuthError(Exception):
-    """A refusal in Supabase Auth's words: HTTP status, error code, message."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
 
 
 # What an AuthError is made of: an exception kept and raised again would keep the frames it passed, passwords too.

@@ -7,8 +7,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody
 from pydantic import BaseModel, ConfigDict, Field
 
-from specchem.auth.accounts import Accounts, AuthError
+from specchem.auth.errors import AuthError, in_supabase_words
 from specchem.auth.guard import Ask
+from specchem.auth.service.accounts import Accounts
 from specchem.auth.tokens import Tokens
 
 
@@ -54,18 +55,6 @@ def refusal(request: Ask, error: AuthError) -> Response[dict[str, Any]]:
     return Response(
         problem | body, status_code=error.status, media_type="application/problem+json", headers=headers
     )
-
-
-def in_supabase_words(
-    request: Ask, status: int, code: str, message: str
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """What Supabase's clients look for in a refusal: fields of the body, and headers."""
-    if request.headers.get("x-supabase-api-version", "") < "2024-01-01":
-        return {"code": status, "error_code": code, "msg": message}, {"x-sb-error-code": code}
-    return {"code": code, "message": message}, {
-        "x-sb-error-code": code,
-        "X-Supabase-Api-Version": "2024-01-01",
-    }
 
 
 router = Router(
