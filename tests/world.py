@@ -46,7 +46,7 @@ class _Lent:
     connection: Connection
 
     @asynccontextmanager
-    async def acquire(self, timeout: float) -> AsyncIterator[Connection]:  # noqa: ASYNC109  as the driver's
+    async def acquire(self, timeout: float = 0) -> AsyncIterator[Connection]:  # noqa: ASYNC109  as the driver's
         yield self.connection
 
 

@@ -6,11 +6,12 @@ nobody is locked out of the place where they work by what others do elsewhere.
 """
 
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from math import ceil
 from typing import Literal
 
 from specchem.auth.errors import AuthError
-from specchem.db.session import Pool
+from specchem.db.session import ACQUIRE_SECONDS, Pool
 
 What = Literal["password", "refresh", "mail", "code", "factor", "user"]
 
@@ -51,11 +52,11 @@ class Door:
 
     async def ask(self, what: What, address: str | None, account: str | None = None) -> None:
         """Count a try. Raises AuthError 429 with the seconds to wait, before anything is looked up."""
-        async with self.pool.acquire() as connection:
+        async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
             # By itself each, in a transaction of its own: what was counted stays counted.
             wait = await connection.fetchval(
                 "select app.count_try($1, $2, $3, $4, $5, $6, $7)",
-                what, address or "", account and _plain(account),
+                what, _network(address), account and _plain(account),
                 OF_ADDRESS[what].burst, OF_ADDRESS[what].every,
                 OF_ACCOUNT[what].burst, OF_ACCOUNT[what].every,
             )  # fmt: skip
@@ -65,13 +66,27 @@ class Door:
 
     async def welcome(self, account: str, address: str | None) -> None:
         """Somebody proved who they are: their count begins anew, and the address is known from now on."""
-        async with self.pool.acquire() as connection:
-            await connection.execute("select app.count_success($1, $2)", _plain(account), address or "")
+        async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            await connection.execute("select app.count_success($1, $2)", _plain(account), _network(address))
 
     async def note_failure(self, account: str, address: str | None) -> None:
         """A failed sign-in goes on record; of an address that nobody has, only that it failed."""
-        async with self.pool.acquire() as connection:
-            await connection.execute("select app.note_failure($1, $2)", _plain(account), address or "")
+        async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            await connection.execute("select app.note_failure($1, $2)", _plain(account), _address(address))
+
+
+def _address(address: str | None) -> str:
+    # Behind a proxy it is what a header says, and from a Unix socket nothing.
+    try:
+        return str(ip_address(address or ""))
+    except ValueError:
+        return ""
+
+
+def _network(address: str | None) -> str:
+    """Whose tries are counted together: of IPv6 a whole network is one customer's."""
+    known = _address(address)
+    return str(ip_network(f"{known}/64", strict=False)) if ":" in known else known
 
 
 def _plain(account: str) -> str:

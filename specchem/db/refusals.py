@@ -9,6 +9,7 @@ from specchem.errors import (
     Forbidden,
     NotFound,
     Problem,
+    SecondFactorNeeded,
     SpecChemError,
     Unavailable,
 )
@@ -68,6 +69,8 @@ def translate(error: BaseException) -> BaseException:
     constraint: str = getattr(error, "constraint_name", None) or ""
     if code.startswith("PT"):  # raised by our own rules, with a sentence for a person
         sentence = str(error.args[0])
+        if getattr(error, "hint", None) == "second_factor":
+            return SecondFactorNeeded(sentence)
         field, colon, rest = sentence.partition(": ")
         named = (Problem(field, rest),) if colon and field.replace("_", "").replace(".", "").isalpha() else ()
         kind = BY_STATUS.get(int(code[2:])) if code[2:].isdigit() else None

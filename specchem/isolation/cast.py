@@ -23,6 +23,8 @@ class Kind:
     # Rows of admin_roles: role and plant.
     holds: tuple[tuple[str, str | None], ...] = ()
     suspended: bool = False
+    # A second factor is set up; the sessions of the cast show none.
+    has_factor: bool = False
 
 
 KINDS = (
@@ -34,6 +36,9 @@ KINDS = (
     Kind("dev admin", "dev", holds=(("dev_admin", None),)),
     Kind("suspended associate", suspended=True),
     Kind("suspended HR", holds=(("hr_admin", None),), suspended=True),
+    Kind(
+        "HR and dev admin by password alone", holds=(("hr_admin", None), ("dev_admin", None)), has_factor=True
+    ),
     Kind("of a closed plant", works_in="Z", holds=(("plant_manager", "A"),)),
     Kind("no profile", works_in=None),
     Kind("anon", works_in=None, db_role="anon"),
@@ -47,6 +52,8 @@ OTHERS = (
     Kind("hal", works_in="B", holds=(("hr_admin", None),)), Kind("dan", works_in="B", holds=(("dev_admin", None),)),
 )  # fmt: skip
 COLLEAGUES = {"ann": "plant A", "bob": "plant B", "cat": "plant C", "zoe": "closed plant Z"}
+
+OPEN = "role is null and accepted_at is null"
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,16 @@ class Cast:
                     for one in PLANTS
                 ]
             case "invitations":
-                return [Row("plant A", f"plant_id = '{self.plant['A']}'", plant="A")]
+                return [
+                    *(
+                        Row(f"plant {one}", f"plant_id = '{self.plant[one]}' and {OPEN}", plant=one)
+                        for one in ("A", "B")
+                    ),
+                    *(
+                        Row(f"as {role}", f"plant_id = '{self.plant['A']}' and role = '{role}'", plant="A", role=role)
+                        for role in ("hr_admin", "dev_admin")
+                    ),
+                ]  # fmt: skip
             case "courses" | "sections" | "questions" | "question_choices" | "answer_keys" as name:
                 column = "id" if name == "courses" else "course_id"
                 return [
@@ -142,6 +158,17 @@ class Cast:
                 return self._new_profiles(kind)
             case "admin_roles":
                 return self._new_roles(kind)
+            case "invitations":
+                return [
+                    Row(label, plant=plant, role=role, values={
+                        "email": f"'new-{plant}-{role}@example.com'", "plant_id": f"'{self.plant[plant]}'",
+                        "role": f"'{role}'" if role else "null",
+                    })
+                    for label, plant, role in (
+                        ("plant A", "A", None), ("plant B", "B", None), ("as HR", "A", "hr_admin"),
+                        ("as dev admin", "A", "dev_admin"),
+                    )
+                ]  # fmt: skip
             case "enrollments":
                 return self._for_people(kind, {"course_id": f"'{self.course['new']}'"})
             case "question_events":
@@ -241,9 +268,20 @@ async def make_cast(connection: Connection) -> Cast:
         [people[kind.name] for kind in KINDS if kind.suspended],
     )
     await connection.execute("update public.plants set is_active = false where id = $1", plants["Z"])
-    await connection.execute(
-        "insert into public.invitations (email, plant_id) values ($1, $2)", f"{mark}@example.com", plants["A"]
-    )
+    for number, (invited_to, role) in enumerate(
+        [("A", None), ("B", None), ("A", "hr_admin"), ("A", "dev_admin")]
+    ):
+        await connection.execute(
+            "insert into public.invitations (email, plant_id, role) values ($1, $2, $3)",
+            f"{mark}-{number}@example.com", plants[invited_to], role,
+        )  # fmt: skip
+    for kind in KINDS:
+        if kind.has_factor:
+            await connection.execute(
+                "insert into auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at)"
+                " values (gen_random_uuid(), $1, 'totp', 'verified', now(), now())",
+                people[kind.name],
+            )
     return cast
 
 

@@ -14,8 +14,15 @@ LINTS: dict[str, str] = {
     "a table has one permissive policy for an action, for signed-in people alone": """
         select p.tablename || '.' || p.policyname from (
             select *, count(*) over (partition by schemaname, tablename, cmd) as alike from pg_policies
-            where schemaname in ('public', 'app', 'specchem')) as p
+            where schemaname in ('public', 'app', 'specchem') and policyname <> 'needs_second_factor') as p
         where p.alike > 1 or p.cmd = 'ALL' or p.permissive <> 'PERMISSIVE' or p.roles <> '{authenticated}'""",
+    "half a sign-in opens no table of the exposed schema": """
+        select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = 'public' and c.relkind in ('r', 'p') and not exists (
+            select from pg_policies p where p.schemaname = n.nspname and p.tablename = c.relname
+            and p.policyname = 'needs_second_factor' and p.permissive = 'RESTRICTIVE' and p.cmd = 'ALL'
+            and p.roles = '{authenticated}' and p.with_check is null
+            and p.qual = '( SELECT app.has_shown_enough() AS has_shown_enough)')""",
     "a policy asks its helpers once for each statement: (select app.me())": """
         select p.tablename || '.' || p.policyname from pg_policies p
         cross join concat(p.qual, p.with_check) as e (text)

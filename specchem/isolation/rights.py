@@ -19,6 +19,8 @@ WORDS: dict[str, Callable[[Kind, Row], bool]] = {
     "open": lambda kind, row: row.is_open,
     "all": lambda kind, row: True,
     "dev-admins": lambda kind, row: row.role == "dev_admin",
+    "plant-without-role": lambda kind, row: row.plant in kind.looks_after and row.role is None,
+    "all-but-dev": lambda kind, row: row.role != "dev_admin",
     "others-as-dev": lambda kind, row: row.role == "dev_admin" and row.person != kind.name,
     "others-as-hr-or-manager": lambda kind, row: row.role != "dev_admin" and row.person != kind.name,
 }
@@ -87,7 +89,15 @@ TABLES: dict[str, Rights] = {
         created="user_id role plant_id",
         service="siud",
     ),
-    "public.invitations": Rights(service="siud"),
+    "public.invitations": Rights(
+        reads={"manager": "plant", "hr": "all"},
+        creates={"manager": "plant-without-role", "hr": "all-but-dev"},
+        changes={"manager": "plant-without-role", "hr": "all-but-dev"},
+        created="email plant_id first_name last_name job_title role role_plant_id",
+        changed="revoked_at sent_at",
+        service="siud",
+    ),
+    "public.audit_events": Rights(reads={"hr": "all"}, service="s"),
     "public.courses": Rights(
         reads=SHOWN,
         creates=DEV,
@@ -133,6 +143,8 @@ TABLES: dict[str, Rights] = {
     "app.counter_differences": CLOSED,
     "app.completion_differences": CLOSED,
     "specchem.pruned_answers": CLOSED,
+    "specchem.tries": CLOSED,
+    "specchem.settings": CLOSED,
     "specchem.rules": CLOSED,
     "specchem.alembic_version": CLOSED,
 }
@@ -141,6 +153,11 @@ CLOSED_SCHEMAS = ("auth",)
 
 FUNCTIONS: dict[str, str] = {
     "app.me()": "authenticated service_role specchem_api",
+    "app.has_shown_enough()": "authenticated specchem_api",
+    "app.session_ended()": "specchem_api",
+    "app.count_try(text,text,text,integer,double precision,integer,double precision)": "specchem_api",
+    "app.count_success(text,text)": "specchem_api",
+    "app.note_failure(text,text)": "specchem_api",
     "app.is_hr()": "authenticated",
     "app.is_dev()": "authenticated",
     "app.visible_plants()": "authenticated",
@@ -161,17 +178,19 @@ FUNCTIONS: dict[str, str] = {
 ENTERED = tuple(name for name in FUNCTIONS if name.startswith("public."))
 # What works behind the rules: triggers, and what they and the upgrade call. Nobody calls it by name.
 BEHIND = """
-    accept_invitation add_completion admit check_activity check_enrollment check_plant check_profile check_role
-    chosen close count_answers count_enrollment count_person count_progress follow_account follow_progress
-    grade_answer guard_enrollment handle_new_user is_client keep_progress log_transition move_progress open_progress
-    open_section prune_answers refuse_change steps supported_percent tidy touch
+    accept_invitation add_completion admit check_activity check_enrollment check_invitation check_plant check_profile
+    check_role chosen close count_answers count_enrollment count_person count_progress follow_account follow_invitation
+    follow_progress follow_status grade_answer guard_enrollment handle_new_user is_client keep_progress log_transition
+    move_progress note note_invitation note_role note_sign_in open_progress open_section prune_answers refuse_change
+    steps supported_percent take_try tidy touch try_key
 """.split()  # noqa: SIM905  read by people
 
 # What runs with its owner's eyes, past row security; everything else has the caller's.
 DEFINERS = """
-    check_activity check_profile check_role count_answers count_enrollment count_person count_progress explain
-    follow_account follow_progress grade_answer handle_new_user is_dev is_hr keep_progress me move_progress
-    my_sections open_progress release visible_plants
+    check_activity check_invitation check_profile check_role count_answers count_enrollment count_person count_progress
+    count_success count_try explain follow_account follow_invitation follow_progress follow_status grade_answer
+    handle_new_user has_shown_enough is_dev is_hr keep_progress me move_progress my_sections note_failure
+    note_invitation note_role note_sign_in open_progress release session_ended visible_plants
 """.split()  # noqa: SIM905
 ROLES = ("anon", "authenticated", "specchem_api", "service_role")
 

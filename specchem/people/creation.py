@@ -54,7 +54,7 @@ async def create_person(
         """
         insert into invitations (email, plant_id, first_name, last_name, job_title, role, role_plant_id)
         values ($1, $2, $3, $4, $5, $6, $7)
-        on conflict (lower(email)) where accepted_at is null do update set
+        on conflict (lower(email)) where accepted_at is null and revoked_at is null do update set
             plant_id = excluded.plant_id, first_name = excluded.first_name, last_name = excluded.last_name,
             job_title = excluded.job_title, role = excluded.role, role_plant_id = excluded.role_plant_id,
             expires_at = excluded.expires_at""",

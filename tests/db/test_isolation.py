@@ -56,7 +56,7 @@ async def test_the_database_does_what_is_written(
     [
         ("create table public.notes (id int)", "public.notes has no expectation"),
         ("create view public.notes as select 1 as one", "public.notes has no expectation"),
-        ("create function app.note(text) returns int language sql as 'select 1'", "app.note(text) has no expectation"),
+        ("create function app.jot(text) returns int language sql as 'select 1'", "app.jot(text) has no expectation"),
         ("create function public.touch() returns int language sql as 'select 1'", "public.touch() has no expectation"),
         ("drop view app.question_difficulty", "app.question_difficulty is missing"),
         ("alter function app.tidy(text) security definer", "app.tidy(text) runs with its owner's eyes"),

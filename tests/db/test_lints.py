@@ -15,6 +15,8 @@ REASONS = {
     "profiles_email_unique": "one person an address, however it is written",
     "invitations_open_email_unique": "one open invitation an address; sign-up looks it up",
     "activity_events_once_unique": "a course is started and completed once",
+    "audit_events_happened_at_idx": "the record is read by its time",
+    "audit_events_subject_id_idx": "what was done to a person",
     "activity_events_viewed_idx": "which sections were viewed, for progress",
 }
 

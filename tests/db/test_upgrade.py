@@ -315,12 +315,17 @@ async def test_a_database_that_is_not_there_is_an_error(fresh: Database) -> None
         await upgrade.upgrade(urlsplit(fresh.owner)._replace(path="/nowhere").geturl())
 
 
-async def test_a_database_from_before_the_completion_counters_has_them_counted(fresh: Database) -> None:
+async def test_a_database_of_the_first_revision_is_brought_up(cluster: Cluster, fresh: Database) -> None:
     owner = await asyncpg.connect(fresh.owner)
     await owner.execute(
         """
         drop schema app cascade;
         drop table public.completion_counters, specchem.pruned_answers;
+        drop table specchem.tries, specchem.settings, public.audit_events;
+        alter table public.invitations drop column revoked_at, drop column sent_at;
+        create unique index invitations_open_email_unique on public.invitations (lower(email))
+            where accepted_at is null;
+        update auth.users set banned_until = null;
         drop index public.profiles_active_plant_idx;
         create index profiles_active_plant_idx on public.profiles (plant_id) where status = 'active';
         update specchem.alembic_version set version_num = '0001';
@@ -329,4 +334,7 @@ async def test_a_database_from_before_the_completion_counters_has_them_counted(f
     assert await upgrade.upgrade(fresh.owner)
     assert await owner.fetchval("select sum(enrolled) from completion_counters") > 0
     assert await owner.fetch("select * from app.completion_differences") == []
+    # Whoever was suspended before is kept from signing in from now on.
+    banned = await owner.fetch("select id from auth.users where banned_until > now()")
+    assert {row["id"] for row in banned} == {cluster.world.person[name] for name in ("sue", "sam")}
     await owner.close()

@@ -29,15 +29,42 @@ begin
     execute format('alter table %s enable row level security', closed);
     execute format('alter table %s force row level security', closed);
     execute format('revoke all on %s from public, anon, authenticated, service_role, specchem_api', closed);
+    -- Besides what the page will let whom do: nobody does anything with half a sign-in.
+    execute format(
+        'create policy needs_second_factor on %s as restrictive to authenticated'
+        ' using ((select app.has_shown_enough()))', closed);
 end $$;
 
--- The caller, if the account is active and so is its plant; else null, and every policy fails.
+-- The caller, if the account is active, its plant open and its session not ended; else null, and every policy fails.
 create function app.me() returns uuid
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    -- Every token of Supabase's, and so of ours, says which session it is of.
+    session uuid := auth.jwt() ->> 'session_id';
 begin
     return (
-        select p.id from public.profiles as p join public.plants as t on t.id = p.plant_id
+        select p.id from public.profiles as p
+        join public.plants as t on t.id = p.plant_id
+        join auth.users as u on u.id = p.id
         where p.id = auth.uid() and p.status = 'active' and t.is_active
+        and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())
+        and (session is null or exists (
+            select from auth.sessions as s
+            where s.id = session and s.user_id = p.id and (s.not_after is null or s.not_after > now())))
+    );
+end $$;
+
+-- Has the caller shown as much as the account asks for? A second factor, where one is set up, or where the settings
+-- want one of everybody who holds a role.
+create function app.has_shown_enough() returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return auth.jwt() ->> 'aal' = 'aal2' or not (
+        exists (select from auth.mfa_factors as f where f.user_id = auth.uid() and f.status = 'verified')
+        or (
+            exists (select from specchem.settings as s where s.admins_need_second_factor)
+            and exists (select from public.admin_roles as r where r.user_id = auth.uid())
+        )
     );
 end $$;
 
@@ -78,9 +105,24 @@ begin
     );
 end $$;
 
-grant execute on function app.me(), app.is_hr(), app.is_dev(), app.visible_plants() to authenticated;
+grant execute on function app.me(), app.is_hr(), app.is_dev(), app.visible_plants(), app.has_shown_enough()
+to authenticated;
 -- A request of the service role has no person in it; triggers ask all the same.
 grant execute on function app.me() to service_role;
+
+-- Is it only the session that is over? Whoever is suspended or deleted is told that instead.
+create function app.session_ended() returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    session uuid := auth.jwt() ->> 'session_id';
+begin
+    return session is not null
+        and not exists (
+            select from auth.sessions as s where s.id = session and (s.not_after is null or s.not_after > now()))
+        and exists (
+            select from auth.users as u
+            where u.id = auth.uid() and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now()));
+end $$;
 
 -- How a request enters: the person's claims, limits on time, then the client's role, all for this transaction
 -- only. Refuses whoever may not be here at all, and is true for everybody else.
@@ -93,7 +135,14 @@ begin
     perform set_config('statement_timeout', statement_ms::text, true);
     perform set_config('lock_timeout', lock_ms::text, true);
     if app.me() is null then
+        if app.session_ended() then
+            perform app.refuse(401, 'Your session has ended; sign in again.');
+        end if;
         perform app.refuse(403, 'This account is not active. Ask your HR team.');
+    end if;
+    if not app.has_shown_enough() then
+        raise exception 'Signing in takes your second factor as well.'
+            using errcode = 'PT401', hint = 'second_factor';
     end if;
     perform set_config('role', 'authenticated', true);
     return true;
@@ -112,7 +161,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 
 grant usage on schema app to specchem_api;
-grant execute on function app.enter(text, integer, integer), app.me(), app.release() to specchem_api;
+grant execute on function
+app.enter(text, integer, integer), app.me(), app.has_shown_enough(), app.session_ended(), app.release()
+to specchem_api;
 
 -- Every change carries its time, and nobody rewrites when a row was made.
 create function app.touch() returns trigger
@@ -130,3 +181,14 @@ begin
     raise exception '%', sentence using errcode = 'PT' || status;
 end $$;
 grant execute on function app.refuse(integer, text) to authenticated, service_role, specchem_api;
+
+-- A grant refuses clients; this refuses the owner, the superuser and the service role as well.
+create function app.refuse_change() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if tg_op = 'DELETE' and tg_table_name = 'question_events' and current_setting('app.pruning', true) = 'on' then
+        return null;
+    end if;
+    raise exception 'Events are append-only: % of % is refused.', lower(tg_op), tg_table_name
+        using errcode = 'PT403';
+end $$;

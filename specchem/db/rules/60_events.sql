@@ -1,16 +1,5 @@
 -- What learners did. Events are added and never touched again, by anyone.
 
--- A grant refuses clients; this refuses the owner, the superuser and the service role as well.
-create function app.refuse_change() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-    if tg_op = 'DELETE' and tg_table_name = 'question_events' and current_setting('app.pruning', true) = 'on' then
-        return null;
-    end if;
-    raise exception 'Events are append-only: % of % is refused.', lower(tg_op), tg_table_name
-        using errcode = 'PT403';
-end $$;
-
 -- May this learner add an event to this course now? Takes the learner's progress row, so that one learner's
 -- events follow one another and attempts are counted right; returns the plant it happens in.
 create function app.admit(learner uuid, course uuid, happened timestamptz, clock text) returns uuid
