@@ -171,7 +171,8 @@ for each row execute function app.handle_new_user();
 create function app.follow_account() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    if new.email is distinct from old.email and new.email is not null then
+    -- A deleted account's address is made unreadable; the record goes on saying whose it was.
+    if new.email is distinct from old.email and new.email is not null and new.deleted_at is null then
         update public.profiles set email = new.email where id = new.id;
     end if;
     if old.email_confirmed_at is null and new.email_confirmed_at is not null and new.email is not null then

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -82,7 +83,7 @@ class Site:
         await self.service.later.drain()
         found = []
         for file in sorted(self.outbox.glob("*.eml")):
-            message = cast(EmailMessage, message_from_bytes(file.read_bytes(), policy=email.policy.default))
+            message = message_from_bytes(file.read_bytes(), policy=email.policy.default)
             if message["To"] == to:
                 part = message.get_body(("plain",))
                 assert part is not None
@@ -120,10 +121,8 @@ class Site:
         node = shutil.which("node", path=f"{ROOT}/.venv/bin") or shutil.which("node")
         assert node is not None, "there is no node; run make"
         told = [self.url, self.ring.publishable_key, self.ring.secret_key, str(self.outbox)]
-        done = await asyncio.to_thread(
-            subprocess.run, [node, CLIENTS / "lines.mjs", line, *told],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        run = partial(subprocess.run, capture_output=True, text=True, timeout=120)
+        done = await asyncio.to_thread(run, [node, CLIENTS / "lines.mjs", line, *told])
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout == "OK\n", done.stdout
 
@@ -141,7 +140,9 @@ async def site_of(database: Database, world: World, folder: Path, **settings: An
     try:
         async with httpx.AsyncClient(base_url=f"{known.base_url}/auth/v1", timeout=60) as http:
             site = Site(app, known.base_url, ring, world, database, http)
-            await site.owner("update auth.users set encrypted_password = $1 where email is not null", VERIFIER)
+            await site.owner(
+                "update auth.users set encrypted_password = $1 where email is not null", VERIFIER
+            )
             yield site
     finally:
         server.should_exit = True
