@@ -55,7 +55,7 @@ lock: ## resolve the dependencies anew (needs uv; writes names, versions and has
 		--python-version 3.11 --extra build --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what set-up made; your data stays
-	@rm -rf .venv node_modules $(VENDOR)
+	@rm -rf .venv node_modules tests/clients/node_modules $(VENDOR)
 
 .venv/python.ok:
 	@test -n "$(PYTHON)" || { echo "SpecChem needs Python 3.11 or newer; none was found on the PATH." >&2; exit 1; }
@@ -71,7 +71,8 @@ clean: ## remove what set-up made; your data stays
 	@bash tools/browser_files.sh $(VENDOR)
 	@touch $@
 
-.venv/dev.ok: .venv/run.ok requirements-dev.txt
+.venv/dev.ok: .venv/run.ok requirements-dev.txt tests/clients/package-lock.json
 	@echo "Setting up: what the tests need"
 	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@bash tools/clients.sh
 	@touch $@

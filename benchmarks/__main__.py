@@ -19,7 +19,7 @@ from benchmarks import captured, limit, peers, world
 from benchmarks.results import Row, write
 from benchmarks.served import Asked, Found, Served, serving
 from benchmarks.world import World, person, plant
-from specchem.auth.service.accounts import PASSWORDS
+from specchem.auth.service.passwords import PASSWORDS
 from specchem.courses import pages as course_pages
 from specchem.db import database, embedded
 from specchem.db.database import Database

@@ -59,7 +59,7 @@ def serving(installed: Path, where: Database, data: Path, ours: Served) -> Itera
     told = {
         "database": where.api,
         "issuer": ours.issuer.issuer,
-        "key": ours.issuer.key.jwks()["keys"][0],
+        "key": ours.issuer.ring.current.jwk(),
         "leeway": LEEWAY,
         "limits": {"statement_timeout": STATEMENT_MS, "lock_timeout": LOCK_MS},
         "pool": POOL,

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from specchem.auth.errors import AuthError
 from specchem.auth.service.accounts import create_account
+from specchem.auth.service.keys import KeyRing
 from specchem.db import database, embedded, upgrade
 from specchem.db.database import Database
 from specchem.db.refusals import FAULTS, translate
@@ -39,6 +40,8 @@ report_app = typer.Typer(help="Check the reports.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(people_app, name="people")
 app.add_typer(report_app, name="report")
+auth_app = typer.Typer(help="Look after the local auth service's keys.", no_args_is_help=True)
+app.add_typer(auth_app, name="auth")
 answers_app = typer.Typer(help="Look after the answers that are kept.", no_args_is_help=True)
 app.add_typer(answers_app, name="answers")
 PIECE = 50_000  # answers removed in one transaction
@@ -197,6 +200,33 @@ def db_seed(url: Url = None) -> None:
         out.print("Plants and courses are in place.")
 
     on_database(url, work)
+
+
+def _ring() -> tuple[Settings, KeyRing]:
+    settings = load()
+    if settings.supabase_url is not None:
+        raise Stopped("People sign in with Supabase (SUPABASE_URL is set), whose keys are on its dashboard.")
+    folder = embedded.default_folder(settings.data_dir)
+    embedded.claim(folder)
+    return settings, KeyRing(folder)
+
+
+@auth_app.command("keys")
+def auth_keys() -> None:
+    """Print what Supabase's clients are made with: the URL, the publishable key and the secret one."""
+    with in_words():
+        settings, ring = _ring()
+    told = {"URL": settings.base_url, "publishable key": ring.publishable_key, "secret key": ring.secret_key}
+    for name, value in told.items():
+        sys.stdout.write(f"{name:<17}{value}\n")
+
+
+@auth_app.command("rotate-key")
+def auth_rotate_key() -> None:
+    """Sign access tokens with a new key from now on; nobody is signed out, and no server is restarted."""
+    with in_words():
+        made = _ring()[1].rotate()
+    out.print(f"Tokens are signed with key {made.key_id} from now on; those of the former key stay good.")
 
 
 @people_app.command("create")

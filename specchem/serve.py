@@ -13,7 +13,7 @@ import asyncpg
 import uvicorn
 import uvloop
 
-from specchem.auth.service.keys import load_or_create
+from specchem.auth.service.keys import KeyRing
 from specchem.db import embedded
 from specchem.db.database import Database
 from specchem.errors import Stopped
@@ -65,9 +65,8 @@ def run(
             lines = accounts_in_words()
         folder = embedded.default_folder(settings.data_dir)
         embedded.claim(folder)
-        key = load_or_create(folder)
         config = uvicorn.Config(
-            create_app(settings, where, key),
+            create_app(settings, where, KeyRing(folder), say),
             log_config=None,
             access_log=False,
             ws="none",

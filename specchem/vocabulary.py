@@ -56,7 +56,8 @@ Email = Annotated[EmailStr, StringConstraints(max_length=254), AfterValidator(st
 _WRITER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
-def _small(meta: dict[str, Any]) -> dict[str, Any]:
+def as_meta(meta: dict[str, Any]) -> dict[str, Any]:
+    """As it is. Raises ValueError for what cannot be kept."""
     try:
         text = _WRITER.encode(meta)
         size = len(text.encode())
@@ -69,7 +70,7 @@ def _small(meta: dict[str, Any]) -> dict[str, Any]:
     return meta
 
 
-Meta = Annotated[dict[str, Any], AfterValidator(_small)]
+Meta = Annotated[dict[str, Any], AfterValidator(as_meta)]
 
 
 def _whole(number: object) -> object:

@@ -1,21 +1,21 @@
 """The demo: a company that one can look at, the same every time, and never among real people."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
+import httpx
 import pytest
 
 from specchem import demo
-from specchem.auth.service.accounts import Accounts
-from specchem.auth.tokens import Tokens
 from specchem.db.database import Database
-from specchem.db.session import open_pool
 from specchem.demo import ACCOUNTS, PASSWORD, accounts_in_words, make_demo
 from specchem.errors import Stopped
 from specchem.seed import PLANTS
+from specchem.settings import Settings
+from specchem.web.app import create_app
 from tests.conftest import Cluster
-from tests.web.served import KEY
+from tests.web.served import RING, alive
 
 # Everything that is the same in two databases: no ids that a database chose, no times.
 SAME = """
@@ -135,12 +135,16 @@ async def test_the_associate_has_the_course_open_and_not_finished(made: Database
 
 
 async def test_the_five_sign_in_and_are_who_they_say(made: Database) -> None:
-    pool = await open_pool(made.auth, 2)
-    accounts = Accounts(pool, Tokens(KEY, "http://test/auth/v1"))
-    for person in ACCOUNTS:
-        session = await accounts.sign_in(person.email, PASSWORD, None, None)
-        assert session["user"]["email"] == person.email
-    await pool.close()
+    app = create_app(Settings(pool_size=2), made, RING)
+    transport = httpx.ASGITransport(cast(Any, app))
+    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://test/auth/v1") as client:
+        for person in ACCOUNTS:
+            sent = {"email": person.email, "password": PASSWORD}
+            answer = (await client.post("token?grant_type=password", json=sent)).json()
+            if person.email == "suspended@example.com":
+                assert answer["error_code"] == "user_banned"
+            else:
+                assert answer["user"]["email"] == person.email
     roles = {(row[0], row[1]) for row in await rows(
         made, "select p.email, r.role::text from admin_roles r join profiles p on p.id = r.user_id"
     )}  # fmt: skip

@@ -4,16 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 from litestar import Litestar
 from typer.main import get_command
 
-from specchem.auth.service.keys import SigningKey
 from specchem.cli import app as cli
 from specchem.db.database import Database
 from specchem.settings import PREFIX, Settings
 from specchem.web.app import create_app
 from tests.test_operations_catalog import GUIDE
+from tests.web.served import RING
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "guide.md").read_text()
@@ -56,8 +55,7 @@ def content(path: str) -> str:
 @pytest.fixture(scope="module")
 def app() -> Litestar:
     """The app, never started: it needs no database to say what its routes are."""
-    key = SigningKey(ec.generate_private_key(ec.SECP256R1()))
-    return create_app(Settings(), Database("", "", "", ""), key)
+    return create_app(Settings(), Database("", "", "", ""), RING)
 
 
 def served(app: Litestar) -> set[str]:

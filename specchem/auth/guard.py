@@ -3,6 +3,7 @@
 import time
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 from litestar import Request
 from litestar.datastructures import Cookie, State
@@ -11,7 +12,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from specchem.auth.service.accounts import Accounts
+from specchem.auth.service import sessions
+from specchem.auth.service.service import Service
 from specchem.auth.tokens import LIFETIME, SIGN_IN, Tokens
 from specchem.db.session import Asker, Pool
 from specchem.errors import NotSignedIn
@@ -48,7 +50,7 @@ async def cookie(
     request: Ask,
     pool: NamedDependency[Pool],
     tokens: NamedDependency[Tokens],
-    accounts: NamedDependency[Accounts],
+    auth: NamedDependency[Service],
 ) -> Asker:
     """The page's visitor, from the session cookie; renewed while the session stands. Raises NotSignedIn."""
     token = request.cookies.get(COOKIE)
@@ -56,11 +58,27 @@ async def cookie(
         raise NotSignedIn(SIGN_IN)
     found = tokens.verify(token)
     if found.expires_at - time.time() < RENEW_BELOW and found.identity.session_id:
-        renewed = await accounts.renew(found.identity.session_id)
+        renewed = await _renew(auth, found.identity.session_id)
         if renewed is None:
             raise NotSignedIn(SIGN_IN)
         request.state.renewed = renewed
     return Asker(pool, found.identity)
+
+
+async def _renew(auth: Service, session: UUID) -> str | None:
+    async with auth.transaction() as connection:
+        stands = await connection.fetchval(
+            """
+            select true from auth.sessions s join auth.users u on u.id = s.user_id
+            where s.id = $1 and (s.not_after is null or s.not_after > now())
+                and u.deleted_at is null and (u.banned_until is null or u.banned_until < now())""",
+            session,
+        )
+        if not stands:
+            return None
+        answer = await sessions.as_answer(connection, auth.issuer, sessions.Opened(session, ""))
+    token: str = answer["access_token"]
+    return token
 
 
 def session_cookie(token: str, *, secure: bool) -> Cookie:

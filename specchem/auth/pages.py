@@ -6,7 +6,9 @@ from litestar.response import Redirect, Template
 
 from specchem.auth.errors import AuthError
 from specchem.auth.guard import COOKIE, Ask, no_session_cookie, own_page, session_cookie
-from specchem.auth.service.accounts import Accounts
+from specchem.auth.service import sessions, sign_in
+from specchem.auth.service.callers import caller_of
+from specchem.auth.service.service import Service
 from specchem.auth.tokens import Tokens
 from specchem.errors import NotSignedIn
 
@@ -18,7 +20,7 @@ async def login_form(request: Ask) -> Template:
 
 
 @post("/login", status_code=200)
-async def login(request: Ask, accounts: NamedDependency[Accounts]) -> Response[None] | Template:
+async def login(request: Ask, auth: NamedDependency[Service]) -> Response[None] | Template:
     """Sign in and go on; a mistake shows the form again with a sentence and the address kept."""
     form = await request.form()
     email, password = str(form.get("email") or ""), str(form.get("password") or "")
@@ -27,8 +29,7 @@ async def login(request: Ask, accounts: NamedDependency[Accounts]) -> Response[N
     try:
         if "\0" in email + password or len(password) > 1000 or len(email) > 254:
             raise AuthError(400, "validation_failed", "Invalid login credentials")
-        address = request.client.host if request.client else None
-        session = await accounts.sign_in(email, password, request.headers.get("user-agent"), address)
+        session = await sign_in.with_password(auth, caller_of(request), email, password)
     except AuthError as error:
         sentence = {
             "user_banned": "This account is closed. Ask your HR team.",
@@ -44,14 +45,13 @@ async def login(request: Ask, accounts: NamedDependency[Accounts]) -> Response[N
 
 
 @post("/logout", status_code=303)
-async def logout(
-    request: Ask, tokens: NamedDependency[Tokens], accounts: NamedDependency[Accounts]
-) -> Redirect:
+async def logout(request: Ask, tokens: NamedDependency[Tokens], auth: NamedDependency[Service]) -> Redirect:
     """End the session here and in the browser."""
     try:
         session = tokens.verify(request.cookies.get(COOKIE, "")).identity.session_id
         if session is not None:
-            await accounts.sign_out(session)
+            async with auth.transaction() as connection:
+                await sessions.end(connection, session)
     except NotSignedIn:
         pass  # already out
     return Redirect("/login", status_code=303, cookies=[no_session_cookie(secure=request.app.state.secure)])

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import jwt
 
-from specchem.auth.service.keys import ALGORITHM, SigningKey
+from specchem.auth.service.keys import ALGORITHM, KeyRing
 from specchem.db.session import Identity
 from specchem.errors import NotSignedIn
 
@@ -29,9 +29,9 @@ class Verified:
 
 @dataclass
 class Tokens:
-    """Signs and checks with one key, as one issuer (``https://…/auth/v1``)."""
+    """Signs and checks with one ring of keys, as one issuer (``https://…/auth/v1``)."""
 
-    key: SigningKey
+    ring: KeyRing
     issuer: str
     _seen: dict[str, Verified] = field(default_factory=dict)
 
@@ -54,7 +54,8 @@ class Tokens:
             "session_id": str(session_id),
             "is_anonymous": False,
         }
-        return jwt.encode(claims, self.key.private, algorithm=ALGORITHM, headers={"kid": self.key.key_id})
+        key = self.ring.current
+        return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers={"kid": key.key_id})
 
     def verify(self, token: str) -> Verified:
         """Who a token is about. Raises NotSignedIn for one that is not ours, of another kind, or over."""
@@ -70,11 +71,12 @@ class Tokens:
 
     def _check(self, token: str) -> Verified:
         try:
-            if jwt.get_unverified_header(token).get("kid") != self.key.key_id:
+            key = self.ring.find(jwt.get_unverified_header(token).get("kid"))
+            if key is None:
                 raise NotSignedIn(ENDED)
             claims = jwt.decode(
                 token,
-                self.key.private.public_key(),
+                key,
                 algorithms=[ALGORITHM],
                 audience="authenticated",
                 issuer=self.issuer,

@@ -1,7 +1,7 @@
 """The application put together."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 from specchem.auth.service import api as auth_api
-from specchem.auth.service.accounts import Accounts
-from specchem.auth.service.keys import SigningKey
+from specchem.auth.service.keys import KeyRing
+from specchem.auth.service.service import Service, opened
 from specchem.auth.tokens import Tokens
 from specchem.db.database import Database
 from specchem.db.session import Pool, open_pool
@@ -31,22 +31,26 @@ HERE = Path(__file__).parent
 MAX_BODY = 6 * 1024 * 1024  # bytes: 500 events with 8 KB of extra data each fit
 
 
-def create_app(settings: Settings, database: Database, key: SigningKey) -> Litestar:
-    """The whole server over one database. Opens its pools at start-up and closes them at the end."""
-    tokens = Tokens(key, settings.base_url + "/auth/v1")
+def create_app(
+    settings: Settings, database: Database, ring: KeyRing, say: Callable[[str], None] = lambda _: None
+) -> Litestar:
+    """The whole server over one database. Opens its pools at start-up and closes them at the end.
+
+    ``say`` tells the person at the terminal of mail that nothing was set up to send.
+    """
+    tokens = Tokens(ring, settings.base_url + "/auth/v1")
     # What a browser may send back only encrypted.
     secure = settings.base_url.startswith("https:")
 
     @asynccontextmanager
     async def pools(app: Litestar) -> AsyncIterator[None]:
         requests = await open_pool(database.api, settings.pool_size)
-        auth = await open_pool(database.auth, max(2, settings.pool_size // 4))
-        app.state.pool, app.state.accounts = requests, Accounts(auth, tokens)
+        app.state.pool = requests
         try:
-            yield
+            async with opened(settings, database.auth, requests, ring, say) as app.state.auth:
+                yield
         finally:
             await requests.close()
-            await auth.close()
 
     return Litestar(
         route_handlers=[
@@ -61,14 +65,14 @@ def create_app(settings: Settings, database: Database, key: SigningKey) -> Lites
         dependencies={
             "pool": Provide(_pool, sync_to_thread=False),
             "tokens": Provide(_tokens, sync_to_thread=False),
-            "accounts": Provide(_accounts, sync_to_thread=False),
+            "auth": Provide(_auth, sync_to_thread=False),
         },
         state=State({"tokens": tokens, "secure": secure, "release": (head(), rules_hash())}),
         lifespan=[pools],
         exception_handlers={Exception: answer},
         before_send=[protect, pages.renew],
         csrf_config=CSRFConfig(
-            secret=key.secret("csrf"),
+            secret=ring.secret("csrf"),
             cookie_name="specchem-csrf",
             cookie_secure=secure,
             cookie_httponly=True,
@@ -97,8 +101,8 @@ def _tokens(state: State) -> Tokens:
     return found
 
 
-def _accounts(state: State) -> Accounts:
-    found: Accounts = state.accounts
+def _auth(state: State) -> Service:
+    found: Service = state.auth
     return found
 
 

@@ -13,14 +13,13 @@ import asyncpg
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
-from cryptography.hazmat.primitives.asymmetric import ec
 from playwright.async_api import Browser, Page, async_playwright
 
-from specchem.auth.service.accounts import PASSWORDS
-from specchem.auth.service.keys import SigningKey
+from specchem.auth.service.passwords import PASSWORDS
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app
+from tests.web.served import RING
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -94,7 +93,7 @@ async def open_site(database: Database) -> AsyncIterator[Site]:
     """Serve a database, and start a browser for it."""
     listening = socket.create_server(("127.0.0.1", 0))
     settings = Settings(port=listening.getsockname()[1])
-    app = create_app(settings, database, SigningKey(ec.generate_private_key(ec.SECP256R1())))
+    app = create_app(settings, database, RING)
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
     )

@@ -14,7 +14,7 @@ from specchem.web.app import create_app
 from tests.conftest import Cluster
 from tests.proof.conftest import LONG
 from tests.proof.fuzzing import Fuzzer, Realism, listening, mark, plant_marks, real_answers, real_values
-from tests.web.served import KEY
+from tests.web.served import RING
 
 ACTIVE = ["ana", "max", "mia", "hana", "hugo", "dev"]
 REFUSED = [
@@ -32,7 +32,7 @@ async def let_loose(cluster: Cluster, name: str | None, seed: int) -> Fuzzer:
     """One kind of person against a database of their own: what they do to it meets nobody else."""
     world, database = cluster.world, await cluster.copy()
     await plant_marks(database, world)
-    app = create_app(Settings(pool_size=4), database, KEY)
+    app = create_app(Settings(pool_size=4), database, RING)
     who = world.person[name] if name else None
     headers = {}
     if who is not None:

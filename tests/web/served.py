@@ -1,18 +1,19 @@
 """The real app over a real database, asked as the people of the world, who all have one password."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
 import httpx
 from argon2 import PasswordHasher
-from cryptography.hazmat.primitives.asymmetric import ec
 from litestar import Litestar
 
-from specchem.auth.service.keys import SigningKey
+from specchem.auth.service.keys import KeyRing
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app
@@ -21,7 +22,8 @@ from tests.world import World
 PASSWORD = "correct horse battery"
 # A verifier names its own cost: with a small one the same code signs in at once.
 VERIFIER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-KEY = SigningKey(ec.generate_private_key(ec.SECP256R1()))
+RING = KeyRing(Path(tempfile.mkdtemp(prefix="specchem-keys-")))
+KEY = RING.current
 
 
 @dataclass
@@ -94,7 +96,7 @@ async def alive(app: Litestar) -> AsyncIterator[None]:
 @asynccontextmanager
 async def serving(database: Database, world: World, **settings: Any) -> AsyncIterator[Served]:
     """The app, from start-up to its end."""
-    app = create_app(Settings(pool_size=4, **settings), database, KEY)
+    app = create_app(Settings(pool_size=4, **settings), database, RING)
     transport = httpx.ASGITransport(cast(Any, app))
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         served = Served(app, client, world, database)

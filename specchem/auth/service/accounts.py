@@ -1,129 +1,24 @@
-"""The local auth service's work on schema auth, as role supabase_auth_admin."""
+"""Accounts: made, changed, banned and deleted. Each verb is called inside a transaction."""
 
-import asyncio
-import secrets
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
+import base64
+import re
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+import asyncpg
 
 from specchem.auth.errors import AuthError
-from specchem.auth.tokens import LIFETIME, Tokens
-from specchem.db.session import Connection, Pool
+from specchem.auth.service import passwords, sessions
+from specchem.db.session import Connection
+from specchem.vocabulary import META_BYTES, as_meta
 
-PASSWORDS = PasswordHasher()  # argon2id with the library's present parameters (RFC 9106)
-# Somebody's, for the time it takes: an unknown address answers no faster than a known one.
-NOBODY = PASSWORDS.hash(secrets.token_urlsafe())
-
-MIN_LENGTH = 8
-MAX_BYTES = 72  # Supabase's rule
-
-
-# What an AuthError is made of: an exception kept and raised again would keep the frames it passed, passwords too.
-INVALID = (400, "invalid_credentials", "Invalid login credentials")
-BANNED = (400, "user_banned", "User is banned")
-UNCONFIRMED = (400, "email_not_confirmed", "Email not confirmed")
-
-
-@dataclass(frozen=True)
-class Accounts:
-    """Accounts and sessions over one pool, with the tokens that stand for them."""
-
-    pool: Pool
-    tokens: Tokens
-
-    async def sign_in(
-        self, email: str, password: str, agent: str | None, address: str | None
-    ) -> dict[str, Any]:
-        """A new session for the right password: Supabase Auth's Session object. Raises AuthError."""
-        async with self.pool.acquire() as connection:
-            user = await connection.fetchrow(
-                "select * from auth.users where email = $1 and not is_sso_user and deleted_at is null",
-                email.strip().lower(),
-            )
-            hashed = (user and user["encrypted_password"]) or NOBODY
-            # Off the event loop: hashing takes tens of milliseconds on purpose.
-            if not await asyncio.to_thread(_matches, hashed, password) or user is None:
-                raise AuthError(*INVALID)
-            now = datetime.now(UTC)
-            if user["banned_until"] and user["banned_until"] > now:
-                raise AuthError(*BANNED)
-            if user["email_confirmed_at"] is None:
-                raise AuthError(*UNCONFIRMED)
-            session, refresh = uuid4(), secrets.token_urlsafe(16)
-            async with connection.transaction():
-                await connection.execute(
-                    """
-                    insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip)
-                    values ($1, $2, $3, $3, 'aal1', $4, $5)""",
-                    session, user["id"], now, (agent or "").replace("\0", "")[:500], _ip(address),
-                )  # fmt: skip
-                await connection.execute(
-                    """
-                    insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authentication_method)
-                    values ($1, $2, $3, $3, 'password')""",
-                    uuid4(), session, now,
-                )  # fmt: skip
-                await connection.execute(
-                    """
-                    insert into auth.refresh_tokens (token, user_id, revoked, created_at, updated_at, session_id)
-                    values ($1, $2, false, $3, $3, $4)""",
-                    refresh, str(user["id"]), now, session,
-                )  # fmt: skip
-                await connection.execute(
-                    "update auth.users set last_sign_in_at = $2, updated_at = $2 where id = $1",
-                    user["id"],
-                    now,
-                )
-            shown = await _user(connection, user["id"])
-        token = self.tokens.issue(shown, session, "aal1", "password", int(now.timestamp()))
-        return {
-            "access_token": token,
-            "token_type": "bearer",
-            "expires_in": LIFETIME,
-            "expires_at": self.tokens.verify(token).expires_at,
-            "refresh_token": refresh,
-            "user": shown,
-        }
-
-    async def renew(self, session: UUID) -> str | None:
-        """A fresh access token for a session that still stands; None for one that was ended."""
-        async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(
-                """
-                select s.user_id, s.aal, s.created_at from auth.sessions s join auth.users u on u.id = s.user_id
-                where s.id = $1 and (s.not_after is null or s.not_after > now())
-                    and u.deleted_at is null and (u.banned_until is null or u.banned_until < now())""",
-                session,
-            )
-            if row is None:
-                return None
-            shown = await _user(connection, row["user_id"])
-        return self.tokens.issue(shown, session, row["aal"], "password", int(row["created_at"].timestamp()))
-
-    async def sign_out(self, session: UUID) -> None:
-        """End a session; ending it again does no harm."""
-        async with self.pool.acquire() as connection:
-            await connection.execute("delete from auth.sessions where id = $1", session)
-
-
-def _ip(address: str | None) -> IPv4Address | IPv6Address | None:
-    # Behind a proxy it is what a header says, and from a Unix socket nothing.
-    try:
-        return ip_address(address or "")
-    except ValueError:
-        return None
-
-
-def _matches(hashed: str, password: str) -> bool:
-    try:
-        return PASSWORDS.verify(hashed, password)
-    except (VerificationError, InvalidHashError):
-        return False
+BY_MAIL = {"provider": "email", "providers": ["email"]}
+EXISTS = (422, "email_exists", "A user with this email address has already been registered")
+TOO_LARGE = (400, "validation_failed", f"User data must be at most {META_BYTES // 1024} KB of plain JSON.")
+NO_BAN = (400, "validation_failed", "ban_duration must be a time such as 24h or 1h30m, or none.")
+HOURS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
 
 
 async def create_account(
@@ -131,82 +26,179 @@ async def create_account(
 ) -> UUID:
     """An account with a confirmed address, as an admin makes it; without a password nobody can sign in to it.
 
-    ``marks`` go into app_metadata. Call inside a transaction. Raises AuthError for a password that is too short
-    or too long.
+    ``marks`` go into app_metadata. Raises AuthError for a password that is too short or too long.
     """
-    hashed = None
-    if password is not None:
-        if len(password) < MIN_LENGTH or len(password.encode()) > MAX_BYTES:
-            raise AuthError(
-                422, "weak_password", f"Password should be {MIN_LENGTH} characters to {MAX_BYTES} bytes."
-            )
-        hashed = await asyncio.to_thread(PASSWORDS.hash, password)
-    account = uuid4()
-    email = email.strip().lower()
-    metadata = {"provider": "email", "providers": ["email"], **(marks or {})}
-    await connection.execute(
-        """
-        insert into auth.users (
-            instance_id, id, aud, role, email, encrypted_password, email_confirmed_at, raw_app_meta_data,
-            raw_user_meta_data, created_at, updated_at)
-        values (
-            '00000000-0000-0000-0000-000000000000', $1, 'authenticated', 'authenticated', $2, $3, now(), $4,
-            '{"email_verified": true}', now(), now())""",
-        account, email, hashed, metadata,
-    )  # fmt: skip
+    kept = None if password is None else await passwords.keep(password)
+    return await make(connection, email, kept, confirmed=True, app_metadata=marks or {})
+
+
+async def make(
+    connection: Connection,
+    email: str,
+    kept: str | None,
+    *,
+    confirmed: bool = False,
+    user_metadata: dict[str, Any] | None = None,
+    app_metadata: dict[str, Any] | None = None,
+    account: UUID | None = None,
+) -> UUID:
+    """A new account. Raises AuthError 422 ``email_exists``.
+
+    As Supabase Auth does it: what an admin decides comes after the row, so that triggers see the same here and there.
+    """
+    account, email = account or uuid4(), email.strip().lower()
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                """
+                insert into auth.users (
+                    instance_id, id, aud, role, email, encrypted_password, raw_app_meta_data, raw_user_meta_data,
+                    created_at, updated_at)
+                values (
+                    '00000000-0000-0000-0000-000000000000', $1, 'authenticated', 'authenticated', $2, $3, $4, $5,
+                    now(), now())""",
+                account, email, kept, BY_MAIL, user_metadata or {},
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AuthError(*EXISTS) from None
     await connection.execute(
         """
         insert into auth.identities (provider_id, user_id, identity_data, provider, created_at, updated_at)
-        values ($1, $2, jsonb_build_object('sub', $1::text, 'email', $3::text, 'email_verified', true),
+        values ($1, $2, jsonb_build_object('sub', $1::text, 'email', $3::text, 'email_verified', false),
             'email', now(), now())""",
         str(account), account, email,
     )  # fmt: skip
+    if app_metadata:
+        await merge(connection, account, "raw_app_meta_data", app_metadata)
+    if confirmed:
+        await confirm(connection, account)
     return account
 
 
-async def _user(connection: Connection, account: UUID) -> dict[str, Any]:
-    """Supabase Auth's User object."""
-    row = await connection.fetchrow("select * from auth.users where id = $1", account)
-    assert row is not None  # noqa: S101  just found
-    identities = await connection.fetch(
-        "select * from auth.identities where user_id = $1 order by created_at", account
+async def confirm(connection: Connection, account: UUID) -> None:
+    """Whoever uses the account reads the mail of its address."""
+    await connection.execute(
+        """
+        update auth.users set email_confirmed_at = coalesce(email_confirmed_at, now()), updated_at = now(),
+            raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || '{"email_verified": true}'
+        where id = $1""",
+        account,
     )
-    times = [
-        "email_confirmed_at",
-        "confirmed_at",
-        "invited_at",
-        "last_sign_in_at",
-        "banned_until",
-        "deleted_at",
-    ]
-    return {
-        "id": str(row["id"]),
-        "aud": row["aud"],
-        "role": row["role"],
-        "email": row["email"] or "",
-        "phone": row["phone"] or "",
-        **{name: _stamp(row[name]) for name in times if row[name]},
-        "app_metadata": row["raw_app_meta_data"] or {},
-        "user_metadata": row["raw_user_meta_data"] or {},
-        "identities": [
-            {
-                "identity_id": str(one["id"]),
-                "id": one["provider_id"],
-                "user_id": str(one["user_id"]),
-                "identity_data": one["identity_data"],
-                "provider": one["provider"],
-                "last_sign_in_at": _stamp(one["last_sign_in_at"]),
-                "created_at": _stamp(one["created_at"]),
-                "updated_at": _stamp(one["updated_at"]),
-                "email": one["email"],
-            }
-            for one in identities
-        ],
-        "created_at": _stamp(row["created_at"]),
-        "updated_at": _stamp(row["updated_at"]),
-        "is_anonymous": row["is_anonymous"],
-    }
+    await connection.execute(
+        """
+        update auth.identities set updated_at = now(), identity_data = identity_data || '{"email_verified": true}'
+        where user_id = $1 and provider = 'email'""",
+        account,
+    )
 
 
-def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+async def merge(connection: Connection, account: UUID, column: str, new: dict[str, Any]) -> None:
+    """Add to metadata; null takes a key away. Raises AuthError where it would grow too large."""
+    assert column in {"raw_app_meta_data", "raw_user_meta_data"}  # noqa: S101  ours, never a caller's
+    before = await connection.fetchval(f"select {column} from auth.users where id = $1 for update", account)  # noqa: S608
+    merged = {name: value for name, value in {**(before or {}), **new}.items() if value is not None}
+    try:
+        as_meta(merged)
+    except ValueError:
+        raise AuthError(*TOO_LARGE) from None
+    await connection.execute(
+        f"update auth.users set {column} = $2, updated_at = now() where id = $1", account, merged  # noqa: S608
+    )  # fmt: skip
+
+
+async def set_password(
+    connection: Connection, account: UUID, kept: str | None, *, but: UUID | None = None
+) -> None:
+    """A new password ends every session ``but`` one: who had the old one is out."""
+    await connection.execute(
+        "update auth.users set encrypted_password = $2, updated_at = now() where id = $1", account, kept
+    )
+    # What was mailed before would set another one.
+    await connection.execute(
+        "delete from auth.one_time_tokens where user_id = $1 and token_type in ('recovery_token',"
+        " 'reauthentication_token')",
+        account,
+    )
+    await connection.execute("delete from auth.flow_state where user_id = $1", account)
+    await sessions.end_all(connection, account, but=but)
+
+
+async def forget_claims(connection: Connection, account: UUID) -> None:
+    """Forget what was said at sign-up by somebody who need not own the address: password, and data."""
+    await connection.execute(
+        "update auth.users set encrypted_password = null, raw_user_meta_data = '{}' where id = $1", account
+    )
+
+
+async def set_email(connection: Connection, account: UUID, email: str) -> None:
+    """Another address, which its owner has shown to read. Raises AuthError 422 ``email_exists``."""
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                """
+                update auth.users set email = $2, email_change = '', email_change_confirm_status = 0,
+                    updated_at = now()
+                where id = $1""",
+                account, email,
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AuthError(*EXISTS) from None
+    await connection.execute(
+        """
+        update auth.identities set updated_at = now(),
+            identity_data = identity_data || jsonb_build_object('email', $2::text)
+        where user_id = $1 and provider = 'email'""",
+        account, email,
+    )  # fmt: skip
+    # What was mailed to the old address opens nothing any more.
+    await connection.execute("delete from auth.one_time_tokens where user_id = $1", account)
+
+
+async def ban(connection: Connection, account: UUID, duration: str) -> None:
+    """Keep an account out for a time such as ``24h``, and end its sessions; ``none`` lets it in again."""
+    await connection.execute(
+        "update auth.users set banned_until = $2, updated_at = now() where id = $1",
+        account, None if duration == "none" else datetime.now(UTC) + _span(duration),
+    )  # fmt: skip
+    if duration != "none":
+        await sessions.end_all(connection, account)
+
+
+def _span(duration: str) -> timedelta:
+    # Go's way of writing times, as Supabase's clients send them.
+    if not re.fullmatch(r"(\d{1,9}(\.\d{1,9})?(h|ms|m|s))+", duration, re.ASCII):
+        raise AuthError(*NO_BAN)
+    parts = re.findall(r"([\d.]+)(h|ms|m|s)", duration)
+    seconds = sum(float(number) * HOURS[unit] for number, unit in parts)
+    if not 0 < seconds <= 10_000 * 366 * 24 * 3600 / 10:  # a thousand years
+        raise AuthError(*NO_BAN)
+    return timedelta(seconds=seconds)
+
+
+async def delete(connection: Connection, account: UUID, *, soft: bool) -> None:
+    """Delete an account; ``soft``: its row stays, with nothing left in it that names anybody or lets anybody in."""
+    if not soft:
+        await connection.execute("delete from auth.users where id = $1", account)
+        return
+    await connection.execute(
+        """
+        update auth.users set email = $2, phone = null, encrypted_password = null, email_change = '',
+            raw_user_meta_data = '{}', raw_app_meta_data = '{}', deleted_at = now(), updated_at = now()
+        where id = $1""",
+        account, _unreadable(account, await _email(connection, account)),
+    )  # fmt: skip
+    await connection.execute(
+        "update auth.identities set provider_id = $2, identity_data = '{}', updated_at = now() where user_id = $1",
+        account, _unreadable(account, str(account)),
+    )  # fmt: skip
+    await sessions.end_all(connection, account)
+    for table in ("mfa_factors", "one_time_tokens", "flow_state"):
+        await connection.execute(f"delete from auth.{table} where user_id = $1", account)  # noqa: S608
+
+
+async def _email(connection: Connection, account: UUID) -> str:
+    return await connection.fetchval("select email from auth.users where id = $1", account) or ""
+
+
+def _unreadable(account: UUID, text: str) -> str:
+    return base64.urlsafe_b64encode(sha256(f"{account}{text}".encode()).digest()).decode().rstrip("=")
