@@ -8,7 +8,7 @@ import pytest
 
 from specchem import demo
 from specchem.auth.service.accounts import Accounts
-from specchem.auth.tokens import Tokens
+from specchem.auth.service.issuer import Issuer
 from specchem.db.database import Database
 from specchem.db.session import open_pool
 from specchem.demo import ACCOUNTS, PASSWORD, accounts_in_words, make_demo
@@ -136,7 +136,7 @@ async def test_the_associate_has_the_course_open_and_not_finished(made: Database
 
 async def test_the_five_sign_in_and_are_who_they_say(made: Database) -> None:
     pool = await open_pool(made.auth, 2)
-    accounts = Accounts(pool, Tokens(KEY, "http://test/auth/v1"))
+    accounts = Accounts(pool, Issuer(KEY, "http://test/auth/v1"))
     for person in ACCOUNTS:
         session = await accounts.sign_in(person.email, PASSWORD, None, None)
         assert session["user"]["email"] == person.email

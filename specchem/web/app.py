@@ -4,7 +4,10 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
 
+import httpx
 from litestar import Litestar, get
 from litestar.config.csrf import CSRFConfig
 from litestar.datastructures import State
@@ -12,11 +15,17 @@ from litestar.di import Provide
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
+from pydantic import SecretStr
 
+from specchem.auth.client import AuthClient, open_client
+from specchem.auth.cookies import SessionCookies, cookie_name
+from specchem.auth.door import Door
 from specchem.auth.service import api as auth_api
 from specchem.auth.service.accounts import Accounts
+from specchem.auth.service.issuer import Issuer
 from specchem.auth.service.keys import SigningKey
 from specchem.auth.tokens import Tokens
+from specchem.auth.visits import Visits, carry
 from specchem.db.database import Database
 from specchem.db.session import Pool, open_pool
 from specchem.db.upgrade import head, rules_hash
@@ -33,7 +42,6 @@ MAX_BODY = 6 * 1024 * 1024  # bytes: 500 events with 8 KB of extra data each fit
 
 def create_app(settings: Settings, database: Database, key: SigningKey) -> Litestar:
     """The whole server over one database. Opens its pools at start-up and closes them at the end."""
-    tokens = Tokens(key, settings.base_url + "/auth/v1")
     # What a browser may send back only encrypted.
     secure = settings.base_url.startswith("https:")
 
@@ -41,10 +49,17 @@ def create_app(settings: Settings, database: Database, key: SigningKey) -> Lites
     async def pools(app: Litestar) -> AsyncIterator[None]:
         requests = await open_pool(database.api, settings.pool_size)
         auth = await open_pool(database.auth, max(2, settings.pool_size // 4))
-        app.state.pool, app.state.accounts = requests, Accounts(auth, tokens)
+        app.state.pool, app.state.accounts = requests, Accounts(auth, Issuer(key, settings.auth_url))
+        client = _client(settings, app)
+        tokens = Tokens(client.jwks, settings.auth_url, _told(settings.supabase_jwt_secret))
+        cookies = SessionCookies(cookie_name(settings.auth_url), secure)
+        app.state.tokens = tokens
+        app.state.visits = Visits(client, tokens, cookies, Door(requests))
         try:
             yield
         finally:
+            await tokens.close()
+            await client.http.aclose()
             await requests.close()
             await auth.close()
 
@@ -60,13 +75,14 @@ def create_app(settings: Settings, database: Database, key: SigningKey) -> Lites
         ],
         dependencies={
             "pool": Provide(_pool, sync_to_thread=False),
-            "tokens": Provide(_tokens, sync_to_thread=False),
+            "visits": Provide(_visits, sync_to_thread=False),
             "accounts": Provide(_accounts, sync_to_thread=False),
+            "key": Provide(lambda: key, sync_to_thread=False),
         },
-        state=State({"tokens": tokens, "secure": secure, "release": (head(), rules_hash())}),
+        state=State({"host": urlsplit(settings.base_url).netloc, "release": (head(), rules_hash())}),
         lifespan=[pools],
         exception_handlers={Exception: answer},
-        before_send=[protect, pages.renew],
+        before_send=[protect, carry],
         csrf_config=CSRFConfig(
             secret=key.secret("csrf"),
             cookie_name="specchem-csrf",
@@ -87,13 +103,27 @@ def create_app(settings: Settings, database: Database, key: SigningKey) -> Lites
     )
 
 
+def _client(settings: Settings, app: Litestar) -> AuthClient:
+    """The auth service's: Supabase's where the settings name it, else our own, asked without leaving the process."""
+    return open_client(
+        settings.auth_url,
+        _told(settings.supabase_publishable_key),
+        _told(settings.supabase_secret_key),
+        None if settings.supabase_url else httpx.ASGITransport(cast(Any, app)),
+    )
+
+
+def _told(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
 def _pool(state: State) -> Pool:
     found: Pool = state.pool
     return found
 
 
-def _tokens(state: State) -> Tokens:
-    found: Tokens = state.tokens
+def _visits(state: State) -> Visits:
+    found: Visits = state.visits
     return found
 
 

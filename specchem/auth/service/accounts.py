@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -12,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from specchem.auth.errors import AuthError
-from specchem.auth.tokens import LIFETIME, Tokens
+from specchem.auth.service.issuer import LIFETIME, Issuer
 from specchem.db.session import Connection, Pool
 
 PASSWORDS = PasswordHasher()  # argon2id with the library's present parameters (RFC 9106)
@@ -34,7 +35,7 @@ class Accounts:
     """Accounts and sessions over one pool, with the tokens that stand for them."""
 
     pool: Pool
-    tokens: Tokens
+    issuer: Issuer
 
     async def sign_in(
         self, email: str, password: str, agent: str | None, address: str | None
@@ -80,12 +81,12 @@ class Accounts:
                     now,
                 )
             shown = await _user(connection, user["id"])
-        token = self.tokens.issue(shown, session, "aal1", "password", int(now.timestamp()))
+        token = self.issuer.issue(shown, session, "aal1", [_by_password(now)])
         return {
             "access_token": token,
             "token_type": "bearer",
             "expires_in": LIFETIME,
-            "expires_at": self.tokens.verify(token).expires_at,
+            "expires_at": int(time.time()) + LIFETIME,
             "refresh_token": refresh,
             "user": shown,
         }
@@ -103,12 +104,16 @@ class Accounts:
             if row is None:
                 return None
             shown = await _user(connection, row["user_id"])
-        return self.tokens.issue(shown, session, row["aal"], "password", int(row["created_at"].timestamp()))
+        return self.issuer.issue(shown, session, row["aal"], [_by_password(row["created_at"])])
 
     async def sign_out(self, session: UUID) -> None:
         """End a session; ending it again does no harm."""
         async with self.pool.acquire() as connection:
             await connection.execute("delete from auth.sessions where id = $1", session)
+
+
+def _by_password(moment: datetime) -> dict[str, Any]:
+    return {"method": "password", "timestamp": int(moment.timestamp())}
 
 
 def _ip(address: str | None) -> IPv4Address | IPv6Address | None:

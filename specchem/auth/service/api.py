@@ -8,9 +8,9 @@ from litestar.params import FromQuery, JSONBody
 from pydantic import BaseModel, ConfigDict, Field
 
 from specchem.auth.errors import AuthError, in_supabase_words
-from specchem.auth.guard import Ask
 from specchem.auth.service.accounts import Accounts
-from specchem.auth.tokens import Tokens
+from specchem.auth.service.keys import SigningKey
+from specchem.auth.visits import Ask
 
 
 class PasswordGrant(BaseModel):
@@ -37,9 +37,9 @@ async def token(
 
 
 @get("/.well-known/jwks.json", summary="The public key that access tokens are signed with", security=[{}])
-async def jwks(tokens: NamedDependency[Tokens]) -> Response[dict[str, Any]]:
+async def jwks(key: NamedDependency[SigningKey]) -> Response[dict[str, Any]]:
     """As Supabase shows it; may be kept for ten minutes."""
-    return Response(tokens.key.jwks(), headers={"Cache-Control": "public, max-age=600"})
+    return Response(key.jwks(), headers={"Cache-Control": "public, max-age=600"})
 
 
 def refusal(request: Ask, error: AuthError) -> Response[dict[str, Any]]:
