@@ -1,6 +1,7 @@
 """The real app over a real database, asked as the people of the world, who all have one password."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import asyncpg
 import httpx
 import jwt
 import msgspec
+import uvicorn
 from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric import ec
 from litestar import Litestar
@@ -145,6 +147,20 @@ async def serving(database: Database, world: World, **settings: Any) -> AsyncIte
             VERIFIER,
         )
         yield served
+
+
+@asynccontextmanager
+async def listening(app: Litestar) -> AsyncIterator[str]:
+    """An app that is alive already, behind a real port; its address."""
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        life = asyncio.create_task(server.serve(sockets=[door]))
+        try:
+            yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await life
 
 
 def is_problem(answer: httpx.Response, status: int | None = None) -> bool:
