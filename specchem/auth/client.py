@@ -44,7 +44,8 @@ class AuthClient:
 
     def behalf_of(self, address: str | None, agent: str | None) -> "AuthClient":
         """The same, on behalf of a browser: the service writes down where it is."""
-        told = {"User-Agent": (agent or "")[:500].encode("latin-1", "replace").decode("latin-1")}
+        plain = (char if " " <= char <= "~" else "?" for char in (agent or "")[:500])
+        told = {"User-Agent": "".join(plain)}
         if self.secret and address:
             told["Sb-Forwarded-For"] = address  # believed of whoever has the secret key
         return replace(self, visitor=told)

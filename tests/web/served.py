@@ -1,11 +1,15 @@
 """The real app over a real database, asked as the people of the world, who all have one password."""
 
 import asyncio
+import atexit
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import randrange
 from typing import Any, cast
 from uuid import uuid4
@@ -16,21 +20,23 @@ import jwt
 import msgspec
 import uvicorn
 from argon2 import PasswordHasher
-from cryptography.hazmat.primitives.asymmetric import ec
 from litestar import Litestar
 
 from specchem.auth.cookies import SessionCookies
-from specchem.auth.service.keys import SigningKey
+from specchem.auth.service.keys import load_or_create
 from specchem.auth.sessions import Session
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app
+from tests.web.second import Second
 from tests.world import PLANT_OF, World
 
 PASSWORD = "correct horse battery"
 # A verifier names its own cost: with a small one the same code signs in at once.
 VERIFIER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-KEY = SigningKey(ec.generate_private_key(ec.SECP256R1()))
+KEYS = Path(tempfile.mkdtemp(prefix="specchem-keys-"))  # for this process and the second one
+KEY = load_or_create(KEYS)
+atexit.register(shutil.rmtree, KEYS, ignore_errors=True)
 
 
 @dataclass
@@ -59,7 +65,7 @@ class Served:
 
     async def sign_in(self, who: str, password: str = PASSWORD, **more: Any) -> httpx.Response:
         body = {"email": f"{who}@example.com", "password": password}
-        return await self.auth.post("token?grant_type=password", json=body, **more)
+        return await self.auth.post("/auth/v1/token?grant_type=password", json=body, **more)
 
     async def session(self, who: str) -> Session:
         """A session as the door gives it; one per person is enough."""
@@ -134,12 +140,24 @@ async def alive(app: Litestar) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def serving(database: Database, world: World, **settings: Any) -> AsyncIterator[Served]:
-    """The app, from start-up to its end."""
-    app = create_app(Settings(pool_size=4, **settings), database, KEY)
-    transport = httpx.ASGITransport(cast(Any, app))
-    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        auth = httpx.AsyncClient(transport=transport, base_url="http://test/auth/v1")
+async def serving(
+    database: Database, world: World, second: Second | None = None, **settings: Any
+) -> AsyncIterator[Served]:
+    """The app, from start-up to its end; its auth service is our own, or stands in a second process."""
+    async with AsyncExitStack() as stack:
+        if second is not None:
+            address = await stack.enter_async_context(second.serving(database, **settings))
+            settings |= {"supabase_url": address}
+        app = create_app(Settings(pool_size=4, **settings), database, KEY)
+        transport = httpx.ASGITransport(cast(Any, app))
+        await stack.enter_async_context(alive(app))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://test")
+        )
+        auth = client
+        if second is not None:
+            auth = httpx.AsyncClient(base_url=address, timeout=60)
+            await stack.enter_async_context(auth)
         served = Served(app, client, auth, world, database)
         await served.owner(
             "with done as (update auth.users set encrypted_password = $1 where email is not null returning 1)"
