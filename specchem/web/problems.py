@@ -29,7 +29,7 @@ from specchem.errors import (
 
 log = logging.getLogger("specchem")
 
-FOR_PROGRAMS = ("/api/", "/auth/v1/", "/healthz")
+FOR_PROGRAMS = ("/api/", "/auth/v1/")
 SENTENCES = {
     404: "There is nothing at this address.",
     405: "That cannot be done here.",
@@ -57,7 +57,7 @@ def answer(request: Ask, error: Exception) -> Response[Any]:
             request.method,
             request.url.path,
         )
-    if request.url.path.startswith(FOR_PROGRAMS):
+    if request.url.path.startswith(FOR_PROGRAMS) or request.url.path == "/healthz":
         return problem(request, known)
     if isinstance(known, NotSignedIn):
         address = way_back(request, "/two-factor" if isinstance(known, SecondFactorNeeded) else "/login")

@@ -413,7 +413,7 @@ async def test_the_api_lets_good_tokens_in_and_no_others(served: Served) -> None
 
 async def test_roles_in_a_token_count_for_nothing(served: Served) -> None:
     """They are read from the tables."""
-    boast = {
+    boast: dict[str, Any] = {
         "app_metadata": {"role": "hr_admin", "roles": ["dev_admin"]},
         "user_role": "hr_admin",
         "is_admin": True,

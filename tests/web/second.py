@@ -31,16 +31,18 @@ class Second:
     """That process, seen from the tests."""
 
     address: str
+    seen_at: str | None = None  # what it takes its own address to be, if that is another
 
     @asynccontextmanager
     async def serving(self, database: Database, **settings: Any) -> AsyncIterator[str]:
         """Where Supabase would be for this database, while it is needed."""
         name = uuid4().hex
-        told = {"database": asdict(database), "settings": {"pool_size": 2, **settings}}
+        seen_at = f"{self.seen_at or self.address}/{name}"
+        told = {"database": asdict(database), "settings": {"pool_size": 2, "public_url": seen_at, **settings}}
         async with httpx.AsyncClient(base_url=self.address, timeout=60) as client:
             (await client.put(f"/{name}", json=told)).raise_for_status()
             try:
-                yield f"{self.address}/{name}"
+                yield seen_at if self.seen_at and "127.0.0.1" in self.seen_at else f"{self.address}/{name}"
             finally:
                 (await client.delete(f"/{name}")).raise_for_status()
 
@@ -65,8 +67,8 @@ def started(keys: Path) -> Iterator[Second]:
 class Many:
     """Apps by the first part of the path: PUT makes one, DELETE ends it, and it gets whatever else is asked."""
 
-    def __init__(self, address: str, keys: Path) -> None:
-        self.address, self.keys = address, keys
+    def __init__(self, keys: Path) -> None:
+        self.keys = keys
         self.running: dict[str, tuple[Litestar, asyncio.Event, asyncio.Task[None]]] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -84,8 +86,9 @@ class Many:
         await send({"type": "http.response.body", "body": b""})
 
     async def start(self, name: str, told: dict[str, Any]) -> None:
-        settings = Settings(**{"public_url": f"{self.address}/{name}", **told["settings"]})
-        app = create_app(settings, Database(**told["database"]), load_or_create(self.keys))
+        app = create_app(
+            Settings(**told["settings"]), Database(**told["database"]), load_or_create(self.keys)
+        )
         up, down = asyncio.Event(), asyncio.Event()
 
         async def live() -> None:
@@ -115,7 +118,7 @@ async def _body(receive: Any) -> bytes:
 async def _serve(keys: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         address = f"http://127.0.0.1:{door.getsockname()[1]}"
-        many = Many(address, keys)
+        many = Many(keys)
         server = uvicorn.Server(
             uvicorn.Config(many, log_config=None, access_log=False, ws="none", lifespan="off")
         )

@@ -77,7 +77,7 @@ class Served:
             self._sessions[who] = msgspec.json.decode(answer.content, type=Session)
         return self._sessions[who]
 
-    async def forge(self, who: str, **claims: Any) -> Session:
+    async def forge(self, who: str, kid: str = KEY.key_id, **claims: Any) -> Session:
         """A session that stands, for whom the door gives none: an account without an address, or another claim."""
         now, session = int(time.time()), uuid4()
         whole = {
@@ -88,7 +88,7 @@ class Served:
             "insert into auth.sessions (id, user_id, created_at, updated_at) values ($1, $2, now(), now())",
             session, self.world.person[who],
         )  # fmt: skip
-        token = jwt.encode(whole, KEY.private, algorithm="ES256", headers={"kid": KEY.key_id})
+        token = jwt.encode(whole, KEY.private, algorithm="ES256", headers={"kid": kid})
         return Session(token, "none", now + 3600, user={"id": str(self.world.person[who])})
 
     async def token(self, who: str) -> str:
