@@ -232,8 +232,8 @@ async def test_whoever_comes_at_once_is_renewed_once(own: Served) -> None:
         await tab.sign_in("ana")
         assert tab.session is not None
         tab.hold(ending(tab.session))
-        jar = dict(tab.client.cookies)
-        answers = await asyncio.gather(*(tab.client.get("/", cookies=jar) for _ in range(20)))
+        jar = "; ".join(f"{name}={value}" for name, value in tab.client.cookies.items())
+        answers = await asyncio.gather(*(tab.get("/", cookie=jar) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
         renewed = {found.refresh_token for answer in answers if (found := kept(own, answer))}
         assert len(renewed) == 1
@@ -249,8 +249,8 @@ async def test_whoever_gives_up_waiting_leaves_the_renewal_to_the_others(own: Se
         await tab.sign_in("ana")
         assert tab.session is not None
         tab.hold(ending(tab.session))
-        jar = dict(tab.client.cookies)
-        first, second = (asyncio.create_task(tab.client.get("/", cookies=jar)) for _ in range(2))
+        jar = "; ".join(f"{name}={value}" for name, value in tab.client.cookies.items())
+        first, second = (asyncio.create_task(tab.get("/", cookie=jar)) for _ in range(2))
         await asyncio.sleep(0.001)
         first.cancel()
         answer = await second

@@ -54,7 +54,7 @@ class Tab:
         """Have a session in the cookies."""
         self.drop()
         for cookie in self.served.cookies.write(session, {}):
-            self.client.cookies.set(cookie.key, cookie.value or "")
+            self.client.cookies.set(cookie.key, cookie.value or "", domain="test.local")
 
     def drop(self) -> None:
         """Lose the session's cookies, and no others."""
