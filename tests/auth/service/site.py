@@ -141,7 +141,9 @@ async def site_of(database: Database, world: World, folder: Path, **settings: An
     try:
         async with httpx.AsyncClient(base_url=f"{known.base_url}/auth/v1", timeout=60) as http:
             site = Site(app, known.base_url, ring, world, database, http)
-            await site.owner("update auth.users set encrypted_password = $1 where email is not null", VERIFIER)
+            await site.owner(
+                "update auth.users set encrypted_password = $1 where email is not null", VERIFIER
+            )
             yield site
     finally:
         server.should_exit = True

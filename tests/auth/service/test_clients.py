@@ -63,9 +63,8 @@ async def sign_up(site: Site) -> None:
 
 
 async def weak_password(site: Site) -> None:
-    async with client(site) as mine:
-        async with refused("weak_password", 422):
-            await mine.auth.sign_up({"email": NEW, "password": "short"})
+    async with client(site) as mine, refused("weak_password", 422):
+        await mine.auth.sign_up({"email": NEW, "password": "short"})
 
 
 async def sign_in(site: Site) -> None:
@@ -273,9 +272,7 @@ async def generate_link(site: Site) -> None:
         made = await server.auth.admin.generate_link({"type": "magiclink", "email": ANA})
         assert made.properties.verification_type == "magiclink"
         assert made.user.email == ANA
-        done = await mine.auth.verify_otp(
-            {"token_hash": made.properties.hashed_token, "type": "magiclink"}
-        )
+        done = await mine.auth.verify_otp({"token_hash": made.properties.hashed_token, "type": "magiclink"})
         assert done.session is not None
         made = await server.auth.admin.generate_link({"type": "recovery", "email": ANA})
         answer = await site.http.get(made.properties.action_link)
@@ -315,9 +312,7 @@ async def totp(site: Site) -> None:
     async with client(site) as mine, client(site) as elsewhere:
         await ana(mine)
         other = await ana(elsewhere)
-        made = await mine.auth.mfa.enroll(
-            {"factor_type": "totp", "friendly_name": "phone", "issuer": "Us"}
-        )
+        made = await mine.auth.mfa.enroll({"factor_type": "totp", "friendly_name": "phone", "issuer": "Us"})
         assert made.totp is not None
         assert made.totp.qr_code.startswith("data:image/svg+xml;utf-8,<svg ")
         assert "#" not in made.totp.qr_code
