@@ -59,7 +59,7 @@ def serving(installed: Path, where: Database, data: Path, ours: Served) -> Itera
     told = {
         "database": where.api,
         "issuer": ours.issuer.name,
-        "key": ours.issuer.key.jwks()["keys"][0],
+        "key": ours.issuer.ring.jwks()["keys"][0],
         "leeway": LEEWAY,
         "limits": {"statement_timeout": STATEMENT_MS, "lock_timeout": LOCK_MS},
         "pool": POOL,

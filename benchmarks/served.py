@@ -16,7 +16,7 @@ import psutil
 from benchmarks.world import World, person
 from specchem.auth.cookies import SessionCookies, cookie_name
 from specchem.auth.service.issuer import LIFETIME, Issuer
-from specchem.auth.service.keys import load_or_create
+from specchem.auth.service.keys import KeyRing
 from specchem.auth.sessions import Session
 
 # wrk's own language. A request is made anew each time from the person's token and random numbers.
@@ -87,7 +87,7 @@ class Served:
     ) -> None:
         self.process, self.address, self.scratch, self.world = process, address, scratch, world
         self.postmaster = int((folder / "pgdata" / "postmaster.pid").read_text().splitlines()[0])
-        self.issuer = Issuer(load_or_create(folder), f"{address}/auth/v1")
+        self.issuer = Issuer(KeyRing(folder), f"{address}/auth/v1")
         self._tokens: dict[int, str] = {}
 
     def token(self, number: int) -> str:

@@ -40,7 +40,7 @@ async def let_loose(cluster: Cluster, name: str | None, seed: int) -> Fuzzer:
         session = uuid4()
         async with connected(database.platform) as platform:
             await platform.execute("insert into auth.sessions (id, user_id) values ($1, $2)", session, who)
-        token = Issuer(KEY, Settings().auth_url).issue(user, session, "aal1", [])
+        token = Issuer(RING, Settings().auth_url).issue(user, session, "aal1", [])
         headers["Authorization"] = f"Bearer {token}"
     # HR alone does what HR does, and those who are refused are refused alike.
     how_much = (1, 0, 2, 2) if name in REFUSED else (2 * ROUNDS if name == "hana" else ROUNDS, CHAINS)

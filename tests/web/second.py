@@ -20,7 +20,7 @@ import httpx
 import uvicorn
 from litestar import Litestar
 
-from specchem.auth.service.keys import load_or_create
+from specchem.auth.service.keys import KeyRing
 from specchem.db.database import Database
 from specchem.settings import PREFIX, Settings
 from specchem.web.app import create_app
@@ -86,9 +86,7 @@ class Many:
         await send({"type": "http.response.body", "body": b""})
 
     async def start(self, name: str, told: dict[str, Any]) -> None:
-        app = create_app(
-            Settings(**told["settings"]), Database(**told["database"]), load_or_create(self.keys)
-        )
+        app = create_app(Settings(**told["settings"]), Database(**told["database"]), KeyRing(self.keys))
         up, down = asyncio.Event(), asyncio.Event()
 
         async def live() -> None:
