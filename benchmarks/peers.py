@@ -58,8 +58,8 @@ def serving(installed: Path, where: Database, data: Path, ours: Served) -> Itera
     """PostGraphile, until left, for the people and tokens of ``ours``. Raises when it complained of anything."""
     told = {
         "database": where.api,
-        "issuer": ours.issuer.issuer,
-        "key": ours.issuer.ring.current.jwk(),
+        "issuer": ours.issuer.name,
+        "key": ours.issuer.ring.jwks()["keys"][0],
         "leeway": LEEWAY,
         "limits": {"statement_timeout": STATEMENT_MS, "lock_timeout": LOCK_MS},
         "pool": POOL,

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 
 from benchmarks.world import World, person
+from specchem.auth.cookies import SessionCookies, cookie_name
+from specchem.auth.service.issuer import LIFETIME, Issuer
 from specchem.auth.service.keys import KeyRing
-from specchem.auth.tokens import Tokens
+from specchem.auth.sessions import Session
 
 # wrk's own language. A request is made anew each time from the person's token and random numbers.
 SCRIPT = """
@@ -44,7 +45,7 @@ function request()
     turn = turn %% #tokens + 1
     local body = %(body)s
     return wrk.format("%(method)s", "%(path)s", {
-        ["%(door)s"] = "%(scheme)s" .. tokens[turn], ["Content-Type"] = "application/json"}, body)
+        ["%(door)s"] = tokens[turn], ["Content-Type"] = "application/json"}, body)
 end
 function done(summary, latency, requests)
     local bad = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write
@@ -86,7 +87,7 @@ class Served:
     ) -> None:
         self.process, self.address, self.scratch, self.world = process, address, scratch, world
         self.postmaster = int((folder / "pgdata" / "postmaster.pid").read_text().splitlines()[0])
-        self.issuer = Tokens(KeyRing(folder), f"{address}/auth/v1")
+        self.issuer = Issuer(KeyRing(folder), f"{address}/auth/v1")
         self._tokens: dict[int, str] = {}
 
     def token(self, number: int) -> str:
@@ -94,13 +95,24 @@ class Served:
         user = {"id": str(person(number)), "email": f"person{number}@example.com", "phone": "",
                 "app_metadata": {}, "user_metadata": {}}  # fmt: skip
         if number not in self._tokens:
-            self._tokens[number] = self.issuer.issue(user, uuid4(), "aal1", "password", int(time.time()))
+            amr = [{"method": "password", "timestamp": int(time.time())}]
+            self._tokens[number] = self.issuer.issue(user, person(number), "aal1", amr)
         return self._tokens[number]
+
+    def shown(self, asked: Asked, number: int) -> str:
+        """What person ``number`` shows at the door: the token, or cookies with it."""
+        if not asked.cookie:
+            return f"Bearer {self.token(number)}"
+        session = Session(self.token(number), "none", int(time.time()) + LIFETIME)
+        cookies = SessionCookies(cookie_name(self.issuer.name), secure=False).write(session, {})
+        return "; ".join(f"{one.key}={one.value}" for one in cookies)
 
     def script(self, asked: Asked, questions: list[tuple[str, str, str]]) -> Path:
         """wrk's script for one kind of request."""
         tokens, keys = self.scratch / f"{asked.name}.tokens", self.scratch / "questions"
-        tokens.write_text("".join(self.token(number) + "\n" for number in asked.people or self.world.asking))
+        tokens.write_text(
+            "".join(self.shown(asked, number) + "\n" for number in asked.people or self.world.asking)
+        )
         keys.write_text("".join(" ".join(one) + "\n" for one in questions))
         path = self.scratch / f"{asked.name}.lua"
         path.write_text(
@@ -108,7 +120,6 @@ class Served:
                 "tokens": tokens, "questions": keys, "hazmat": self.world.hazmat, "body": asked.body,
                 "method": asked.method, "path": asked.path,
                 "door": "Cookie" if asked.cookie else "Authorization",
-                "scheme": "specchem-session=" if asked.cookie else "Bearer ",
             }
         )  # fmt: skip
         return path

@@ -72,6 +72,9 @@ async def make(where: Database, plants: int, size: int, events: int, say: Callab
             insert into auth.users (id, email, email_confirmed_at, raw_app_meta_data, raw_user_meta_data, created_at)
             select {PERSON.format(n="n")}, 'person' || n || '@example.com', now(), '{{}}', '{{}}', now()
             from generate_series(1, {people}) n;
+            -- Each person's one session, by the person's own id.
+            insert into auth.sessions (id, user_id, created_at, updated_at, aal)
+            select id, id, now(), now(), 'aal1' from auth.users;
             insert into profiles (id, plant_id, first_name, last_name, email, job_title)
             select {PERSON.format(n="n")}, {PLANT.format(n=f"(n - 1) / {size} + 1")},
                 'First ' || n, 'Last ' || n, 'person' || n || '@example.com', 'Operator'

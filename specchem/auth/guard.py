@@ -1,27 +1,18 @@
-"""Who is at the door: a bearer token at the API, a cookie at the pages."""
+"""Who is at the door: a bearer token at the API, a session in cookies at the pages."""
 
-import time
-from typing import Any, TypeAlias
-from urllib.parse import quote, urlsplit
-from uuid import UUID
+from urllib.parse import SplitResult, quote, urlsplit
 
-from litestar import Request
-from litestar.datastructures import Cookie, State
-from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from specchem.auth.service import sessions
-from specchem.auth.service.service import Service
-from specchem.auth.tokens import LIFETIME, SIGN_IN, Tokens
-from specchem.db.session import Asker, Pool
-from specchem.errors import NotSignedIn
+from specchem.auth.visits import Ask, Visit
+from specchem.db.session import Asker
+from specchem.errors import Forbidden, NotSignedIn, Unavailable
 
-Ask: TypeAlias = Request[Any, Any, State]
-
-COOKIE = "specchem-session"
-RENEW_BELOW = LIFETIME // 2  # seconds left
+# The pages that anybody may open: these addresses, and nothing that only begins like one.
+PUBLIC = frozenset({"/login", "/logout", "/forgot-password", "/auth/confirm"})
+ELSEWHERE = "This was sent from another site, so nothing was done. Open the page here and try again."
 
 
 class SignedIn(ASGIMiddleware):
@@ -36,69 +27,70 @@ class SignedIn(ASGIMiddleware):
         if scheme.lower() != "bearer" or not token:
             raise NotSignedIn("Send an access token: Authorization: Bearer …")
         state = scope["litestar_app"].state
-        scope["user"] = Asker(state.pool, state.tokens.verify(token.strip()).identity)
+        verified = await state.tokens.verify(token.strip())
+        scope["user"] = Asker(state.pool, verified.identity)
         await next_app(scope, receive, send)
 
 
-def bearer(request: Ask) -> Asker:
-    """The API's caller, whom the doorkeeper let in."""
+class Guard(ASGIMiddleware):
+    """The pages' doorkeeper: every page but the public ones is for who has signed in."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let in whoever has a session. Raises NotSignedIn, Unavailable, and Forbidden for what others' sites send."""
+        app = scope["litestar_app"]
+        request: Ask = app.request_class(scope)
+        if request.method not in {"GET", "HEAD"}:
+            refuse_other_sites(request)
+        visit: Visit | None = None
+        try:
+            visit = await app.state.visits.open(request)
+        except (NotSignedIn, Unavailable):
+            if scope["path"] not in PUBLIC:
+                raise
+        scope["state"]["visit"] = visit
+        scope["user"] = None if visit is None else Asker(app.state.pool, visit.verified.identity)
+        await next_app(scope, receive, send)
+
+
+def asker(request: Ask) -> Asker:
+    """Whom a doorkeeper let in."""
     found: Asker = request.user
     return found
 
 
-async def cookie(
-    request: Ask,
-    pool: NamedDependency[Pool],
-    tokens: NamedDependency[Tokens],
-    auth: NamedDependency[Service],
-) -> Asker:
-    """The page's visitor, from the session cookie; renewed while the session stands. Raises NotSignedIn."""
-    token = request.cookies.get(COOKIE)
-    if not token:
-        raise NotSignedIn(SIGN_IN)
-    found = tokens.verify(token)
-    if found.expires_at - time.time() < RENEW_BELOW and found.identity.session_id:
-        renewed = await _renew(auth, found.identity.session_id)
-        if renewed is None:
-            raise NotSignedIn(SIGN_IN)
-        request.state.renewed = renewed
-    return Asker(pool, found.identity)
+def refuse_other_sites(request: Ask) -> None:
+    """A browser says where a form was sent from; a program that is none has no cookies. Raises Forbidden."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None:
+        here = site in {"same-origin", "none"}
+    else:
+        ours = {request.headers.get("host", "").lower(), request.app.state.host} - {""}
+        here = origin is None or _split(origin).netloc.lower() in ours
+    if not here:
+        raise Forbidden(ELSEWHERE)
 
 
-async def _renew(auth: Service, session: UUID) -> str | None:
-    async with auth.transaction() as connection:
-        stands = await connection.fetchval(
-            """
-            select true from auth.sessions s join auth.users u on u.id = s.user_id
-            where s.id = $1 and (s.not_after is null or s.not_after > now())
-                and u.deleted_at is null and (u.banned_until is null or u.banned_until < now())""",
-            session,
-        )
-        if not stands:
-            return None
-        answer = await sessions.as_answer(connection, auth.issuer, sessions.Opened(session, ""))
-    token: str = answer["access_token"]
-    return token
+def way_back(request: Ask, page: str = "/login") -> str:
+    """A page to see first, which brings the visitor back; from a form sent, to the page that the form was on."""
+    going = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    if request.method not in {"GET", "HEAD"}:
+        going = _split(request.headers.get("referer", "")).path
+    return to(page, own_page(going))
 
 
-def session_cookie(token: str, *, secure: bool) -> Cookie:
-    """The cookie that carries a token: for this site alone, out of reach of scripts."""
-    return Cookie(
-        COOKIE, value=token, path="/", httponly=True, secure=secure, samesite="lax", max_age=LIFETIME
-    )
+def to(page: str, going: str) -> str:
+    """A page to see first, and where to go from there."""
+    return page if going == "/" else f"{page}?next={quote(going)}"
 
 
-def no_session_cookie(*, secure: bool) -> Cookie:
-    """The same cookie, taken back."""
-    return Cookie(COOKIE, value="", path="/", httponly=True, secure=secure, samesite="lax", max_age=0)
-
-
-def login_address(request: Ask) -> str:
-    """The sign-in page that brings the visitor back to where they were going."""
-    if request.method != "GET" or request.url.path in {"/", "/login"}:
-        return "/login"
-    query = f"?{request.url.query}" if request.url.query else ""
-    return f"/login?next={quote(request.url.path + query)}"
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # half of an IPv6 address, and the like
+        return urlsplit("")
 
 
 def own_page(address: str | None) -> str:
@@ -107,4 +99,4 @@ def own_page(address: str | None) -> str:
         return "/"
     parts = urlsplit(address)
     hostile = parts.scheme or parts.netloc or any(ord(char) < 32 or char == "\\" for char in address)
-    return "/" if hostile or parts.path == "/login" else address
+    return "/" if hostile or parts.path in PUBLIC else address

@@ -8,7 +8,7 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from specchem.auth.guard import Ask
+from specchem.auth.visits import Ask
 from specchem.courses import operations
 from specchem.courses.operations import Explanation
 from specchem.courses.schemas import CourseContent, QuestionOut, SectionOut

@@ -14,7 +14,8 @@ from litestar.plugins.pydantic import PydanticInitPlugin
 from pydantic import ValidationError
 
 from specchem import __version__
-from specchem.auth.guard import Ask, SignedIn, bearer
+from specchem.auth.guard import SignedIn, asker
+from specchem.auth.visits import Ask
 from specchem.courses import api as courses
 from specchem.doors import Me
 from specchem.enrollments import api as enrollments
@@ -108,7 +109,7 @@ router = Router(
         people.router, courses.router, enrollments.router, progress.router, events.router, reporting.router,
     ],
     dependencies={
-        "me": Provide(bearer, sync_to_thread=False),
+        "me": Provide(asker, sync_to_thread=False),
         "page": Provide(page_of, sync_to_thread=False),
     },
     middleware=[SignedIn()],

@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
 
+import httpx
 from litestar import Litestar, get
 from litestar.config.csrf import CSRFConfig
 from litestar.datastructures import State
@@ -12,11 +15,16 @@ from litestar.di import Provide
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
+from pydantic import SecretStr
 
+from specchem.auth.client import AuthClient, open_client
+from specchem.auth.cookies import SessionCookies, cookie_name
+from specchem.auth.door import Door
 from specchem.auth.service import api as auth_api
 from specchem.auth.service.keys import KeyRing
 from specchem.auth.service.service import Service, opened
 from specchem.auth.tokens import Tokens
+from specchem.auth.visits import Visits, carry
 from specchem.db.database import Database
 from specchem.db.session import Pool, open_pool
 from specchem.db.upgrade import head, rules_hash
@@ -38,24 +46,33 @@ def create_app(
 
     ``say`` tells the person at the terminal of mail that nothing was set up to send.
     """
-    tokens = Tokens(ring, settings.base_url + "/auth/v1")
+    local = settings.supabase_url is None
     # What a browser may send back only encrypted.
     secure = settings.base_url.startswith("https:")
 
     @asynccontextmanager
     async def pools(app: Litestar) -> AsyncIterator[None]:
         requests = await open_pool(database.api, settings.pool_size)
-        app.state.pool = requests
+        client = _client(settings, app, ring)
+        tokens = Tokens(client.jwks, settings.auth_url, _told(settings.supabase_jwt_secret))
+        cookies = SessionCookies(cookie_name(settings.auth_url), secure)
+        app.state.pool, app.state.tokens = requests, tokens
+        app.state.visits = Visits(client, tokens, cookies, Door(requests))
         try:
-            async with opened(settings, database.auth, requests, ring, say) as app.state.auth:
+            async with AsyncExitStack() as stack:
+                if local:
+                    service = opened(settings, database.auth, requests, ring, say)
+                    app.state.auth = await stack.enter_async_context(service)
                 yield
         finally:
+            await tokens.close()
+            await client.http.aclose()
             await requests.close()
 
     return Litestar(
         route_handlers=[
             api.router,
-            auth_api.router,
+            *([auth_api.router] if local else []),
             pages.router,
             healthz,
             create_static_files_router(
@@ -64,13 +81,13 @@ def create_app(
         ],
         dependencies={
             "pool": Provide(_pool, sync_to_thread=False),
-            "tokens": Provide(_tokens, sync_to_thread=False),
+            "visits": Provide(_visits, sync_to_thread=False),
             "auth": Provide(_auth, sync_to_thread=False),
         },
-        state=State({"tokens": tokens, "secure": secure, "release": (head(), rules_hash())}),
+        state=State({"host": urlsplit(settings.base_url).netloc, "release": (head(), rules_hash())}),
         lifespan=[pools],
         exception_handlers={Exception: answer},
-        before_send=[protect, pages.renew],
+        before_send=[protect, carry],
         csrf_config=CSRFConfig(
             secret=ring.secret("csrf"),
             cookie_name="specchem-csrf",
@@ -91,13 +108,27 @@ def create_app(
     )
 
 
+def _client(settings: Settings, app: Litestar, ring: KeyRing) -> AuthClient:
+    """The auth service's: Supabase's where the settings name it, else our own, asked without leaving the process."""
+    if settings.supabase_url is None:
+        transport = httpx.ASGITransport(cast(Any, app))
+        return open_client(settings.auth_url, ring.publishable_key, ring.secret_key, transport)
+    return open_client(
+        settings.auth_url, _told(settings.supabase_publishable_key), _told(settings.supabase_secret_key), None
+    )
+
+
+def _told(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
 def _pool(state: State) -> Pool:
     found: Pool = state.pool
     return found
 
 
-def _tokens(state: State) -> Tokens:
-    found: Tokens = state.tokens
+def _visits(state: State) -> Visits:
+    found: Visits = state.visits
     return found
 
 

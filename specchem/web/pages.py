@@ -5,28 +5,19 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 from litestar import Router
-from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
 from litestar.plugins.jinja import JinjaTemplateEngine
-from litestar.types import Message, Scope
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from specchem.auth import pages as auth
-from specchem.auth.guard import cookie, session_cookie
+from specchem.auth.forms import visit_of
+from specchem.auth.guard import Guard, asker
 from specchem.courses import pages as courses
 from specchem.enrollments import pages as enrollments
 from specchem.reporting import pages as reporting
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
-
-
-async def renew(message: Message, scope: Scope) -> None:
-    """A session that was renewed on the way goes back in the cookie."""
-    token = scope["state"].get("renewed") if message["type"] == "http.response.start" else None
-    if token:
-        cookie_header = session_cookie(token, secure=scope["app"].state.secure).to_header(header="")
-        MutableScopeHeaders.from_message(message).add("Set-Cookie", cookie_header)
 
 
 def dress(engine: JinjaTemplateEngine) -> None:
@@ -54,13 +45,11 @@ def percent(share: float) -> str:
 
 router = Router(
     "/",
-    route_handlers=[
-        auth.router,
-        Router(
-            "/",
-            route_handlers=[enrollments.router, courses.router, reporting.router],
-            dependencies={"me": Provide(cookie)},
-        ),
-    ],
+    route_handlers=[auth.router, enrollments.router, courses.router, reporting.router],
+    dependencies={
+        "me": Provide(asker, sync_to_thread=False),
+        "visit": Provide(visit_of, sync_to_thread=False),
+    },
+    middleware=[Guard()],
     include_in_schema=False,
 )

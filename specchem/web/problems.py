@@ -6,21 +6,30 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from litestar import Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.response import Redirect, Template
 from pydantic import ValidationError
 
-from specchem.auth.errors import in_supabase_words
-from specchem.auth.guard import COOKIE, Ask, login_address, no_session_cookie, own_page
+from specchem.auth.errors import AuthError, in_supabase_words
+from specchem.auth.forms import sentence_of
+from specchem.auth.guard import way_back
+from specchem.auth.visits import Ask
 from specchem.db.refusals import FAULTS, translate
-from specchem.errors import BadInput, Forbidden, NotFound, NotSignedIn, Problem, SpecChemError
+from specchem.errors import (
+    BadInput,
+    Forbidden,
+    NotFound,
+    NotSignedIn,
+    Problem,
+    SecondFactorNeeded,
+    SpecChemError,
+)
 
 log = logging.getLogger("specchem")
 
-FOR_PROGRAMS = ("/api/", "/auth/v1/", "/healthz")
+FOR_PROGRAMS = ("/api/", "/auth/v1/")
 SENTENCES = {
     404: "There is nothing at this address.",
     405: "That cannot be done here.",
@@ -48,14 +57,17 @@ def answer(request: Ask, error: Exception) -> Response[Any]:
             request.method,
             request.url.path,
         )
-    if request.url.path.startswith(FOR_PROGRAMS):
+    if request.url.path.startswith(FOR_PROGRAMS) or request.url.path == "/healthz":
         return problem(request, known)
     if isinstance(known, NotSignedIn):
-        address = _way_back(request)
-        stale = [no_session_cookie(secure=request.app.state.secure)] if COOKIE in request.cookies else []
+        address = way_back(request, "/two-factor" if isinstance(known, SecondFactorNeeded) else "/login")
+        if not isinstance(known, SecondFactorNeeded):
+            request.app.state.visits.drop(
+                request
+            )  # the database knows of ended sessions before any token does
         if request.headers.get("hx-request"):
-            return Response(b"", status_code=200, headers={"HX-Redirect": address}, cookies=stale)
-        return Redirect(address, status_code=303, cookies=stale)
+            return Response(b"", status_code=200, headers={"HX-Redirect": address})
+        return Redirect(address, status_code=303)
     if known.problems and not any(one.field for one in known.problems):
         known = BadInput(NOT_A_FORM)  # its words are for programs
     if request.headers.get("hx-request"):
@@ -72,12 +84,13 @@ def answer(request: Ask, error: Exception) -> Response[Any]:
     )
 
 
-def _way_back(request: Ask) -> str:
-    """The sign-in page that brings the visitor back; from a form sent, to the page that the form was on."""
-    page = own_page(urlsplit(request.headers.get("referer", "")).path)
-    if request.method != "POST" or page in {"/", "/login"}:
-        return login_address(request)
-    return f"/login?next={quote(page)}"
+def _not_now(error: AuthError) -> SpecChemError:
+    try:
+        known = SpecChemError(sentence_of(error))
+    except NotSignedIn as ended:
+        return ended
+    known.status, known.title = (429, "Too many tries") if error.status == 429 else (400, "Not done")
+    return known
 
 
 def _unusable_name(error: Exception) -> bool:
@@ -102,6 +115,8 @@ def problem(request: Ask, error: SpecChemError) -> Response[dict[str, Any]]:
         "errors": [asdict(one) for one in error.problems],
     }
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if isinstance(error, SecondFactorNeeded):
+        headers["WWW-Authenticate"] = 'Bearer error="insufficient_user_authentication"'  # RFC 9470
     if error.status == 503:
         headers["Retry-After"] = "2"
     if request.url.path.startswith("/auth/v1/"):
@@ -116,6 +131,8 @@ def understood(error: Exception) -> SpecChemError:
     match error:
         case SpecChemError():
             return error
+        case AuthError():
+            return _not_now(error)
         case ValidationError():
             return bad_input([(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()])
         case ValidationException():

@@ -116,10 +116,12 @@ async def test_claims_cannot_carry_sql(pool: Pool, people: World, user_id: Any) 
     with pytest.raises((BadInput, Forbidden)):
         async with acting_as(pool, Identity(user_id)) as db:
             await db.run("select")
-    for claims in ({"aal": user_id}, {"session_id": user_id}):
-        if user_id == "\0":
-            continue
-        async with acting_as(pool, replace(people.identity("ana"), **claims)) as db:
+    if user_id:
+        with pytest.raises(BadInput):
+            async with acting_as(pool, replace(people.identity("ana"), session_id=user_id)) as db:
+                await db.run("select")
+    if user_id != "\0":
+        async with acting_as(pool, replace(people.identity("ana"), aal=user_id)) as db:
             assert await db.value("select current_user::text") == "authenticated"
             assert await db.value("select array_agg(first_name) from profiles") == ["Ana"]
 

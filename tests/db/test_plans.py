@@ -405,7 +405,7 @@ async def test_what_functions_policies_and_triggers_look_at_is_seen(
     heard = " ".join(plan["Query Text"] for plan in watcher.plans)
     for of in (
         "insert into public.question_events",  # the function that is called
-        "from public.profiles as p join public.plants",  # app.me, which the policies ask
+        "from public.profiles as p\n        join public.plants",  # app.me, which the policies ask
         "max(e.attempt_index)",  # the trigger of each row
         "insert into public.question_counters",  # the trigger of the statement
     ):

@@ -154,12 +154,6 @@ async def test_the_service_role_deletes_no_record(people: World, table: str) -> 
         await db.run(f"delete from {table}")
 
 
-@pytest.mark.parametrize("who", ["ana", "max", "hana", "hugo", "dev", "sue"])
-async def test_invitations_are_not_for_clients(people: World, who: str) -> None:
-    async with refused(people, who) as db:
-        await db.run("select from invitations")
-
-
 # ---------------------------------------------------------------- who may write what
 # Each statement, who may, and what happens to the others: an error, or (an update of rows out of reach) nothing.
 # :name is a person's id, [name] a plant's, {name} a course's.

@@ -93,12 +93,44 @@ TIDY = {
     "invitations": "first_name last_name job_title",
 }  # fmt: skip
 
+# As HR of a session that may or may not be there.
+ASKING = "perform set_config('request.jwt.claims', json_build_object('sub', <HR>, 'session_id', <ann>)::text, true)"
+STANDS = "insert into auth.sessions (id, user_id) values (<ann>, <HR>)"
+ENTERS = "select app.enter(json_build_object('sub', {}, 'session_id', {})::text, 1000, 1000)"
+NOTED = "select count(*) = {} from public.audit_events where happened_at = now() and action = '{}'"
+INVITED = (
+    "insert into public.invitations (email, plant_id, invited_by) values ('proof-of-invitation@example.com', [A],"
+    " <ann>)"
+)
+WAITS = (
+    "insert into auth.users (id, email, invited_at) values"
+    " ('00000000-0000-4000-8000-00000000000a', 'proof-of-invitation@example.com', now())"
+)
+OURS = "email = 'proof-of-invitation@example.com'"
+REVOKED = f"update public.invitations set revoked_at = now() where {OURS}"
+
 ALL: list[tuple[str, str, str, str]] = [
     # Who is asking.
     ("app.me", "associate", so("perform 1", "app.me() = <associate>"), "0"),
     ("app.me", "suspended HR", so("perform 1", "app.me() is null"), "0"),
     ("app.me", "of a closed plant", so("perform 1", "app.me() is null"), "0"),
     ("app.me", "no profile", so("perform 1", "app.me() is null"), "0"),
+    *(
+        ("app.me", "owner", so(f"{ASKING}; {change}", f"app.me() is {found}"), "0")
+        for change, found in (
+            (STANDS, "not null"), ("perform 1", "null"),
+            (STANDS + "; update auth.sessions set not_after = now() where user_id = <HR>", "null"),
+            (STANDS + "; update auth.sessions set user_id = <ann> where user_id = <HR>", "null"),
+            (STANDS + "; update auth.users set banned_until = 'infinity' where id = <HR>", "null"),
+            (STANDS + "; update auth.users set deleted_at = now() where id = <HR>", "null"),
+        )
+    ),
+    ("app.has_shown_enough", "HR and dev admin by password alone", so("perform 1", "not app.has_shown_enough()"), "0"),
+    ("app.has_shown_enough", "HR", so("perform 1", "app.has_shown_enough()"), "0"),
+    ("app.enter", "API login", ENTERS.format("<associate>", "null"), "1"),
+    ("app.enter", "API login", ENTERS.format("<suspended HR>", "null"), "PT403"),
+    ("app.enter", "API login", ENTERS.format("<HR and dev admin by password alone>", "null"), "PT401"),
+    ("app.session_ended", "API login", ENTERS.format("<associate>", "gen_random_uuid()"), "PT401"),
     # When a row was made is not rewritten.
     *(
         ("touches", "owner", so(
@@ -147,6 +179,72 @@ ALL: list[tuple[str, str, str, str]] = [
      "23514"),
     ("invitations_role_scope", "owner",
      "update public.invitations set role_plant_id = [A] where plant_id = [A]", "23514"),
+    *(
+        ("invitations.checks", who, f"insert into public.invitations (email, plant_id) values ({email}, {plant})", said)
+        for who, email, plant, said in (
+            ("HR", "'proof-of-invitation@example.com'", "[Z]", "PT409"),
+            ("HR", "(select <associate> || '@example.com')", "[A]", "PT409"),
+            # Out of one's reach, no word of who is there.
+            ("manager", "(select <associate> || '@example.com')", "[B]", "42501"),
+        )
+    ),
+    ("invitations.checks", "HR", "update public.invitations set sent_at = now() where accepted_at is not null",
+     "PT409"),
+    ("invitations.checks", "owner", so(
+        INVITED + f"; update public.invitations set expires_at = now() where {OURS}; " + INVITED,
+        f"select count(*) = 1 from public.invitations where {OURS} and revoked_at is null"), "0"),
+    ("invitations.follows", "owner", so(
+        INVITED + "; " + WAITS + "; " + REVOKED, f"select count(*) = 0 from auth.users where {OURS}"), "0"),
+    ("invitations.follows", "owner", so(
+        WAITS + "; update auth.users set email_confirmed_at = now() where " + OURS + "; delete from public.profiles"
+            " where " + OURS + "; " + INVITED,
+        f"select count(*) = 1 from public.profiles where {OURS} and plant_id = [A]"), "0"),
+    ("app.handle_new_user", "owner", so(
+        INVITED + "; " + WAITS, f"select count(*) = 0 from public.profiles where {OURS}"), "0"),
+    # Suspension, and what goes on record.
+    ("follows_status", "HR", "update public.profiles set status = 'suspended' where id = <associate>", "1"),
+    ("follows_status", "owner", so(
+        "insert into auth.sessions (id, user_id) values (<ann>, <associate>);"
+        " update public.profiles set status = 'suspended' where id = <associate>",
+        "select u.banned_until > now() and not exists (select from auth.sessions s where s.user_id = u.id)"
+        " from auth.users u where u.id = <associate>"), "0"),
+    ("follows_status", "owner", so(
+        "update public.profiles set status = 'active' where id = <suspended associate>",
+        "select banned_until is null from auth.users where id = <suspended associate>"), "0"),
+    ("begins_suspended", "owner", so(
+        "insert into public.profiles (id, plant_id, first_name, last_name, email, status)"
+        " values (<no profile>, [A], 'New', 'Person', (select <no profile> || '@example.com'), 'suspended')",
+        "select banned_until > now() from auth.users where id = <no profile>"), "0"),
+    *(
+        (name, "owner", so(f"alter table public.audit_events disable trigger user; delete from public.audit_events;"
+                           f" {doing}", NOTED.format(1, action)), "0")
+        for name, doing, action in (
+            ("follows_status", "update public.profiles set status = 'suspended' where id = <associate>", "suspended"),
+            ("is_noted", "insert into public.admin_roles (user_id, role) values (<ann>, 'hr_admin')", "role_granted"),
+            ("is_noted", "delete from public.admin_roles where user_id = <HR>", "role_revoked"),
+            ("is_noted", INVITED, "invited"),
+            ("is_noted", INVITED + "; " + REVOKED, "invitation_revoked"),
+            ("specchem_signed_in", "update auth.users set last_sign_in_at = now() where id = <ann>", "sign_in"),
+            ("app.note_failure", "perform app.note_failure('somebody', '')", "sign_in_failed"),
+        )
+    ),
+    *(
+        (name, "HR", doing, "1")
+        for name, doing in (
+            ("is_noted", "insert into public.admin_roles (user_id, role) values (<ann>, 'hr_admin')"),
+            ("is_noted", "insert into public.invitations (email, plant_id) values ('proof-of-it@example.com', [B])"),
+        )
+    ),
+    ("specchem_signed_in", "auth service", "update auth.users set last_sign_in_at = now() where id = <ann>", "1"),
+    *(
+        ("refuses_change", "owner", f"{change} public.audit_events{rest}", "PT403")
+        for change, rest in (("update", " set action = action"), ("delete from", ""), ("truncate", ""))
+    ),
+    ("audit_events_action_known", "owner", "insert into public.audit_events (action) values ('waved')", "23514"),
+    # Tries are counted for whoever holds the door.
+    ("app.count_try", "API login", "select app.count_try('password', '192.0.2.1', 'ann', 5, 1, 5, 1)", "1"),
+    ("app.count_success", "API login", "select app.count_success('ann', '192.0.2.1')", "1"),
+    ("app.note_failure", "API login", "select app.note_failure('ann', '192.0.2.1')", "1"),
     # Sign-up, as the service that does it.
     ("on_auth_user_created", "auth service", so(
         "insert into auth.users (id, email, email_confirmed_at) values"

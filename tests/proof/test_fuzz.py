@@ -2,12 +2,12 @@
 
 import asyncio
 import secrets
-import time
 from collections import Counter
 from uuid import uuid4
 
 import pytest
 
+from specchem.auth.service.issuer import Issuer
 from specchem.db.session import connected
 from specchem.settings import Settings
 from specchem.web.app import create_app
@@ -37,7 +37,10 @@ async def let_loose(cluster: Cluster, name: str | None, seed: int) -> Fuzzer:
     headers = {}
     if who is not None:
         user = {"id": str(who), "email": "", "phone": "", "app_metadata": {}, "user_metadata": {}}
-        token = app.state.tokens.issue(user, uuid4(), "aal1", "password", int(time.time()))
+        session = uuid4()
+        async with connected(database.platform) as platform:
+            await platform.execute("insert into auth.sessions (id, user_id) values ($1, $2)", session, who)
+        token = Issuer(RING, Settings().auth_url).issue(user, session, "aal1", [])
         headers["Authorization"] = f"Bearer {token}"
     # HR alone does what HR does, and those who are refused are refused alike.
     how_much = (1, 0, 2, 2) if name in REFUSED else (2 * ROUNDS if name == "hana" else ROUNDS, CHAINS)

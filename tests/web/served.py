@@ -1,52 +1,99 @@
 """The real app over a real database, asked as the people of the world, who all have one password."""
 
 import asyncio
+import atexit
+import shutil
+import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import randrange
 from typing import Any, cast
+from uuid import uuid4
 
 import asyncpg
 import httpx
+import jwt
+import msgspec
+import uvicorn
 from argon2 import PasswordHasher
 from litestar import Litestar
 
+from specchem.auth.cookies import SessionCookies
 from specchem.auth.service.keys import KeyRing
+from specchem.auth.sessions import Session
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app
-from tests.world import World
+from tests.web.second import Second
+from tests.world import PLANT_OF, World
 
 PASSWORD = "correct horse battery"
 # A verifier names its own cost: with a small one the same code signs in at once.
 VERIFIER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-RING = KeyRing(Path(tempfile.mkdtemp(prefix="specchem-keys-")))
+KEYS = Path(tempfile.mkdtemp(prefix="specchem-keys-"))  # for this process and the second one
+RING = KeyRing(KEYS)
 KEY = RING.current
+atexit.register(shutil.rmtree, KEYS, ignore_errors=True)
 
 
 @dataclass
 class Served:
-    """A running app: `await served.get("ana", "/api/v1/me")`; nobody's name asks without a token."""
+    """A running app: `await served.get("ana", "/api/v1/me")`; nobody's name asks without a token.
+
+    ``auth`` is a client of whichever auth service the app's settings name.
+    """
 
     app: Litestar
     client: httpx.AsyncClient
+    auth: httpx.AsyncClient
     world: World
     database: Database
-    _tokens: dict[str, str] = field(default_factory=dict)
+    _sessions: dict[str, Session] = field(default_factory=dict)
+
+    @property
+    def cookies(self) -> SessionCookies:
+        found: SessionCookies = self.app.state.visits.cookies
+        return found
+
+    def transport(self) -> httpx.ASGITransport:
+        """From an address of its own: tries are counted by address."""
+        address = f"10.{randrange(256)}.{randrange(256)}.{randrange(256)}"
+        return httpx.ASGITransport(cast(Any, self.app), client=(address, 1))
 
     async def sign_in(self, who: str, password: str = PASSWORD, **more: Any) -> httpx.Response:
         body = {"email": f"{who}@example.com", "password": password}
-        return await self.client.post("/auth/v1/token?grant_type=password", json=body, **more)
+        return await self.auth.post("/auth/v1/token?grant_type=password", json=body, **more)
 
-    async def token(self, who: str) -> str:
-        """A token as the door gives it; one per person is enough."""
-        if who not in self._tokens:
+    async def session(self, who: str) -> Session:
+        """A session as the door gives it; one per person is enough."""
+        if who not in self._sessions:
+            if PLANT_OF[who] is None or who in {"sue", "sam"}:
+                return await self.forge(who)
             answer = await self.sign_in(who)
             assert answer.status_code == 200, answer.text
-            self._tokens[who] = answer.json()["access_token"]
-        return self._tokens[who]
+            self._sessions[who] = msgspec.json.decode(answer.content, type=Session)
+        return self._sessions[who]
+
+    async def forge(self, who: str, kid: str = KEY.key_id, **claims: Any) -> Session:
+        """A session that stands, for whom the door gives none: an account without an address, or another claim."""
+        now, session = int(time.time()), uuid4()
+        whole = {
+            "iss": self.app.state.tokens.issuer, "sub": str(self.world.person[who]), "aud": "authenticated",
+            "role": "authenticated", "exp": now + 3600, "iat": now, "aal": "aal1", "session_id": str(session),
+        } | claims  # fmt: skip
+        await self.owner(
+            "insert into auth.sessions (id, user_id, created_at, updated_at) values ($1, $2, now(), now())",
+            session, self.world.person[who],
+        )  # fmt: skip
+        token = jwt.encode(whole, KEY.private, algorithm="ES256", headers={"kid": kid})
+        return Session(token, "none", now + 3600, user={"id": str(self.world.person[who])})
+
+    async def token(self, who: str) -> str:
+        return (await self.session(who)).access_token
 
     async def ask(self, who: str | None, method: str, path: str, **more: Any) -> httpx.Response:
         headers = more.pop("headers", {})
@@ -94,18 +141,45 @@ async def alive(app: Litestar) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def serving(database: Database, world: World, **settings: Any) -> AsyncIterator[Served]:
-    """The app, from start-up to its end."""
-    app = create_app(Settings(pool_size=4, **settings), database, RING)
-    transport = httpx.ASGITransport(cast(Any, app))
-    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        served = Served(app, client, world, database)
+async def serving(
+    database: Database, world: World, second: Second | None = None, **settings: Any
+) -> AsyncIterator[Served]:
+    """The app, from start-up to its end; its auth service is our own, or stands in a second process."""
+    async with AsyncExitStack() as stack:
+        if second is not None:
+            address = await stack.enter_async_context(second.serving(database, **settings))
+            settings |= {"supabase_url": address}
+        app = create_app(Settings(pool_size=4, **settings), database, RING)
+        transport = httpx.ASGITransport(cast(Any, app))
+        await stack.enter_async_context(alive(app))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://test")
+        )
+        auth = client
+        if second is not None:
+            auth = httpx.AsyncClient(base_url=address, timeout=60)
+            await stack.enter_async_context(auth)
+        served = Served(app, client, auth, world, database)
         await served.owner(
             "with done as (update auth.users set encrypted_password = $1 where email is not null returning 1)"
             " select count(*) from done",
             VERIFIER,
         )
         yield served
+
+
+@asynccontextmanager
+async def listening(app: Litestar) -> AsyncIterator[str]:
+    """An app that is alive already, behind a real port; its address."""
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        life = asyncio.create_task(server.serve(sockets=[door]))
+        try:
+            yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await life
 
 
 def is_problem(answer: httpx.Response, status: int | None = None) -> bool:

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from specchem.auth.guard import COOKIE
 from specchem.db.database import Database
 from tests.conftest import Cluster
 from tests.web.served import Served, is_problem, serving
@@ -478,8 +477,10 @@ async def test_every_answer_says_what_the_browser_may_do(served: Served) -> None
 
 async def test_a_cookie_opens_no_api(served: Served) -> None:
     """Else another site's form could."""
-    cookie = f"{COOKIE}={await served.token('ana')}"
-    assert is_problem(await served.ask(None, "GET", "/api/v1/me", headers={"Cookie": cookie}), 401)
+    cookies = "; ".join(
+        f"{one.key}={one.value}" for one in served.cookies.write(await served.session("ana"), {})
+    )
+    assert is_problem(await served.ask(None, "GET", "/api/v1/me", headers={"Cookie": cookies}), 401)
 
 
 async def test_health(own: Served) -> None:

@@ -59,7 +59,7 @@ end $$;
 create function app.has_shown_enough() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    return auth.jwt() ->> 'aal' = 'aal2' or not (
+    return coalesce(auth.jwt() ->> 'aal', '') = 'aal2' or not (
         exists (select from auth.mfa_factors as f where f.user_id = auth.uid() and f.status = 'verified')
         or (
             exists (select from specchem.settings as s where s.admins_need_second_factor)
