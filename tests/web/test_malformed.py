@@ -28,6 +28,7 @@ class Endpoint:
             "person": served.world.person["ana"], "plant": served.world.plant["Columbus, OH"],
             "course": served.world.course["hazmat"], "slug": "function-specific-hazmat",
             "enrollment": served.world.person["ana"],
+            "invitation": served.world.person["ana"],
         }  # fmt: skip
         found = self.path.format(**ids)
         return f"{found}?grant_type=password" if found == "/auth/v1/token" else found
@@ -109,6 +110,9 @@ async def test_a_body_that_is_not_what_is_wanted(
     for one in with_body:
         answer = await served.ask("ana", one.method, one.at(served), content=BODIES[body])
         assert refused(answer)
+        if one.path.startswith("/auth/v1/"):  # takes less, and tells no more than Supabase does
+            assert answer.status_code in {400, 413}
+            continue
         assert answer.status_code == 413 if body == "20 MB" else answer.status_code == 400
         assert answer.json()["errors"] or body == "20 MB"
 
@@ -162,7 +166,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 async def test_every_field_at_fault_is_named(served: Served, with_body: list[Endpoint]) -> None:
-    assert {one.path for one in with_body} == {*WRONG, "/api/v1/question-events/batch"}
+    assert {one.path for one in with_body} == {*WRONG, "/api/v1/question-events/batch", "/api/v1/invitations"}
     for one in with_body:
         if one.path not in WRONG:
             continue
@@ -282,7 +286,7 @@ async def test_a_course_id_in_a_query_that_is_none(served: Served, course: str) 
 
 @pytest.mark.parametrize(
     ("method", "path", "field"),
-    [("POST", "/auth/v1/token", "grant_type"), ("POST", "/auth/v1/token?grant_type=implicit", "grant_type"),
+    [("POST", "/auth/v1/token", "grant_type"),
      ("DELETE", "/api/v1/users/{ana}/roles", "role"), ("DELETE", "/api/v1/users/{ana}/roles?role=king", "role"),
      ("DELETE", "/api/v1/users/{ana}/roles?role=hr_admin&plant_id=x", "plant_id")],
 )  # fmt: skip
