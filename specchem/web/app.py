@@ -99,7 +99,7 @@ def create_app(
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=pages.dress
         ),
-        openapi_config=api.openapi,
+        openapi_config=api.openapi(),
         plugins=[api.OurReading()],
         request_max_body_size=MAX_BODY,
         logging_config=None,
