@@ -338,7 +338,9 @@ async def test_headers_of_odd_bytes(served: Served, value: bytes) -> None:
                  "X-Forwarded-For", "Accept-Language", "If-None-Match", "HX-Request"):  # fmt: skip
         answer = await served.client.get("/api/v1/me", headers={name.encode(): value})
         assert is_problem(answer, 401)
-        answer = await served.auth.post(
+        if served.auth is not served.client:
+            continue  # over a wire, such bytes do not leave the client
+        answer = await served.client.post(
             "/auth/v1/token?grant_type=password", headers={name.encode(): value},
             json={"email": "ana@example.com", "password": "correct horse battery"},
         )  # fmt: skip
@@ -387,6 +389,11 @@ def near(fields: list[str]) -> st.SearchStrategy[Any]:
 
 
 def bodies(path: str) -> st.SearchStrategy[Any]:
+    if path == "/api/v1/invitations":
+        one = st.fixed_dictionaries(
+            {"email": st.sampled_from(FIELDS["email"]), "plant_id": st.sampled_from(ID)}
+        )
+        return st.fixed_dictionaries({"invitations": st.lists(one | JSON, max_size=3)})
     if path.endswith("/batch"):
         return st.fixed_dictionaries({"events": st.lists(bodies("/api/v1/question-events"), max_size=3)})
     wanted = [name for name in WRONG[path] if name in FIELDS]
@@ -398,7 +405,6 @@ def bodies(path: str) -> st.SearchStrategy[Any]:
 
 ALLOWED = {
     "/auth/v1/token": "email password",
-    "/api/v1/invitations": "invitations",
     "/api/v1/enrollments": "user_id course_id",
     "/api/v1/enrollments/{enrollment}": "status",
     "/api/v1/courses/{course}/progress": "progress_percent current_section",
