@@ -7,7 +7,7 @@ import pytest
 
 from tests.auth.mailbox import Mailbox
 from tests.web.served import Served, is_problem
-from tests.web.visiting import visiting, words
+from tests.web.visiting import is_page, visiting, words
 
 PATH = "/api/v1/invitations"
 NEW = "a new long password"
@@ -142,3 +142,52 @@ async def test_an_address_carries_no_headers(own: Served, email: str) -> None:
     answer = await own.post("max", PATH, {"invitations": [to(own, email, "Columbus, OH")]})
     assert is_problem(answer, 400)
     assert mail.new() == []
+
+
+# ---------------------------------------------------------------- the page
+async def test_a_manager_invites_from_the_page(own: Served) -> None:
+    mail = Mailbox()
+    async with visiting(own, "max") as tab:
+        page = await tab.get("/invitations")
+        assert is_page(page, 200)
+        assert "Nobody is waiting" in words(page)
+        assert "HR of the company" not in words(page)  # who holds a role is HR's to say
+        plant = str(own.world.plant["Columbus, OH"])
+        typed = "one@example.com, ana@example.com\nnot-an-address; one@example.com"
+        page = await tab.send("/invitations", ("emails", typed), ("plant_id", plant), ("role", "hr_admin"))
+        assert is_page(page, 200)
+        assert "one@example.com : " in words(page)
+        assert "not-an-address : email" in words(page)
+        assert (await own.get("max", PATH)).json() == []  # a role was asked for
+        page = await tab.send("/invitations", ("emails", typed), ("plant_id", plant))
+        assert "one@example.com : the mail is on its way." in words(page)
+        assert "There is a person with this e-mail address already." in words(page)
+        assert ">ana@example.com\nnot-an-address</textarea>" in page.text  # to be put right
+        first = await mail.link("one@example.com")
+        (made,) = (await own.get("max", PATH)).json()
+        page = await tab.send(f"/invitations/{made['id']}/send")
+        assert "the mail is on its way" in words(page)
+        second = await mail.link("one@example.com")
+        assert first != second
+        page = await tab.send(f"/invitations/{made['id']}/revoke")
+        assert page.headers["location"] == "/invitations"
+        assert "Nobody is waiting" in words(await tab.get("/invitations"))
+    assert (await open_link(own, second)).status_code == 400
+
+
+@pytest.mark.parametrize("fields", [(), (("emails", " ,; "),), (("emails", "x@example.com " * 1),)])
+async def test_a_form_that_lacks_something_says_so(own: Served, fields: tuple[tuple[str, str], ...]) -> None:
+    async with visiting(own, "hana") as tab:
+        page = await tab.send("/invitations", *fields)
+        wanted = "Choose a plant" if any("@" in text for _, text in fields) else "at least one"
+        assert wanted in words(page)
+        many = " ".join(f"{number}@example.com" for number in range(30))
+        assert is_page(await tab.send("/invitations", ("emails", many), ("plant_id", "x")), 200)
+    assert await own.owner("select count(*) from invitations where accepted_at is null") == 0
+
+
+@pytest.mark.parametrize("who", ["ana", "dev"])
+async def test_the_page_is_for_who_may_invite(own: Served, who: str) -> None:
+    async with visiting(own, who) as tab:
+        assert is_page(await tab.get("/invitations"), 403)
+        assert "/invitations" not in (await tab.get("/")).text
