@@ -15,7 +15,8 @@ from specchem.seed import PLANTS
 from specchem.settings import Settings
 from specchem.web.app import create_app
 from tests.conftest import Cluster
-from tests.web.served import RING, alive
+from tests.web.second import alive
+from tests.web.served import RING
 
 # Everything that is the same in two databases: no ids that a database chose, no times.
 SAME = """

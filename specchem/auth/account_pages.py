@@ -18,6 +18,7 @@ from specchem.people.visitor import get_visitor
 SHORTEST, LONGEST_BYTES = 8, 72
 BY_MAIL = frozenset({"otp", "recovery", "invite", "magiclink"})
 SOON_AFTER = 15 * 60  # seconds for which a mailed link is as good as the password
+NOT_PRESENT = "This is not your present password."
 NOTICES = {
     "password": "Your password is changed. You are signed out everywhere else.",
     "two-factor": "From now on, signing in takes a code from your app as well.",
@@ -59,6 +60,8 @@ async def password(request: Ask, visits: Desk, visit: Visiting) -> Response[None
     going, address = own_page(going), address_of(request)
     user = await user_of(request, visits, visit)
     about = _about(user, visit, going)
+    if about["asks_current"] and not current:
+        return refused("auth/password.html", NOT_PRESENT, at="current", **about)
     if fault := _fault(new, repeated):
         return refused("auth/password.html", fault, at="password", **about)
     client = visits.asking(request)
@@ -71,7 +74,7 @@ async def password(request: Ask, visits: Desk, visit: Visiting) -> Response[None
         await client.update_user(visit.session.access_token, password=new)
     except AuthError as error:
         if error.code == "invalid_credentials":
-            return refused("auth/password.html", "This is not your present password.", at="current", **about)
+            return refused("auth/password.html", NOT_PRESENT, at="current", **about)
         return again("auth/password.html", error, at="password", **about)
     await visits.door.welcome(user.email, address)
     return Redirect("/account?said=password" if about["asks_current"] else going, status_code=303)

@@ -13,7 +13,7 @@ from specchem.auth import client as module
 from specchem.auth.client import AuthClient, open_client
 from specchem.auth.errors import AuthError
 from specchem.errors import Unavailable
-from tests.auth.wire import Mode, Wire, http, wire
+from tests.web.wire import Mode, Wire, http, wire
 
 ID = UUID(int=7)
 USER = {"id": str(ID), "email": "ana@example.com", "aud": "authenticated", "more": 1}

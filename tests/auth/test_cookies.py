@@ -14,7 +14,8 @@ from litestar.datastructures import Cookie
 
 from specchem.auth.cookies import CHUNK, MAX_AGE, SessionCookies, cookie_name
 from specchem.auth.sessions import Session
-from tests.web.served import PASSWORD, Served, listening
+from tests.web.second import listening
+from tests.web.served import PASSWORD, Served
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 NODE = shutil.which("node", path=CLIENTS.parents[1] / ".venv/bin") or shutil.which("node") or "node"

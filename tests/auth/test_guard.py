@@ -4,7 +4,6 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from urllib.parse import quote
 from uuid import UUID
 
@@ -20,12 +19,12 @@ from specchem.auth.sessions import Session
 from specchem.db.database import Database
 from tests.auth.test_cookies import BAD
 from tests.auth.test_cookies import OURS as SOMEBODYS
-from tests.auth.wire import Mode, Wire, http, wire
 from tests.conftest import Cluster
 from tests.web.conftest import own, served
 from tests.web.second import Second
 from tests.web.served import Served, is_problem, serving
 from tests.web.visiting import crumbs, goes_to, is_cleared, is_page, kept, visiting, words
+from tests.web.wire import Mode, Wire, http, wire
 
 __all__ = ["own", "served"]
 
@@ -379,22 +378,10 @@ OUTAGES: dict[str, tuple[Mode, bytes]] = {
 }
 
 
-@asynccontextmanager
-async def behind_a_wire(
-    cluster: Cluster, database: Database, second: Second
-) -> AsyncIterator[tuple[Served, Wire]]:
-    async with wire() as line:
-        line.to(second.address)
-        # The service believes that it is where the wire begins.
-        there = Second(second.address, seen_at=line.address)
-        async with serving(database, cluster.world, there) as served:
-            yield served, line
-
-
 @pytest.fixture
 async def wired(cluster: Cluster, fresh: Database, second: Second) -> AsyncIterator[tuple[Served, Wire]]:
-    async with behind_a_wire(cluster, fresh, second) as made:
-        yield made
+    async with wire() as line, serving(fresh, cluster.world, second, line) as served:
+        yield served, line
 
 
 def untouched(served: Served, answer: httpx.Response) -> bool:
@@ -479,9 +466,13 @@ async def test_a_service_that_says_wait_signs_nobody_out(wired: tuple[Served, Wi
 async def test_a_service_whose_tokens_are_not_for_us_sends_nobody_in_circles(
     cluster: Cluster, fresh: Database, second: Second, caplog: pytest.LogCaptureFixture
 ) -> None:
-    there = Second(second.address, seen_at="http://somewhere.example")
-    async with serving(fresh, cluster.world, there) as served, visiting(served) as tab:
-        answer = await tab.sign_in("ana")
-        assert is_page(answer, 503)
-        assert untouched(served, answer)
+    async with wire() as line, second.serving(fresh, seen_at="http://somewhere.example") as address:
+        line.to(address)
+        async with (
+            serving(fresh, cluster.world, supabase_url=line.address) as served,
+            visiting(served) as tab,
+        ):
+            answer = await tab.sign_in("ana")
+            assert is_page(answer, 503)
+            assert untouched(served, answer)
     assert "is SUPABASE_URL the address in their `iss`?" in caplog.text

@@ -339,7 +339,7 @@ async def test_an_invitation_is_accepted(own: Served) -> None:
         assert 'value="new@example.com"' in form.text
         assert goes_to(await choose(tab, NEW, ("next", field(form, "next"))), HAZMAT)
         assert "Nea W" in (await tab.get("/")).text
-        assert "Ask whoever invited you" in words(await follow(tab, link))
+        assert "ask whoever invited you" in words(await follow(tab, link))
     async with visiting(own) as tab:
         assert goes_to(await tab.sign_in("new", password=NEW), "/")
 

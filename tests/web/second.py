@@ -1,6 +1,6 @@
 """The local auth service in a process of its own, standing where Supabase stands; one for all databases of a run.
 
-Run as a program, it serves the real app for each database that it is told of, below a path of its own.
+Run as a program, it serves the real app for each database that it is told of, at a port of its own.
 """
 
 import asyncio
@@ -10,11 +10,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import uvicorn
@@ -32,20 +31,22 @@ class Second:
     """That process, seen from the tests."""
 
     address: str
-    seen_at: str | None = None  # what it takes its own address to be, if that is another
 
     @asynccontextmanager
-    async def serving(self, database: Database, **settings: Any) -> AsyncIterator[str]:
-        """Where Supabase would be for this database, while it is needed."""
-        name = uuid4().hex
-        seen_at = f"{self.seen_at or self.address}/{name}"
-        told = {"database": asdict(database), "settings": {"pool_size": 2, "public_url": seen_at, **settings}}
+    async def serving(
+        self, database: Database, *, seen_at: str | None = None, **settings: Any
+    ) -> AsyncIterator[str]:
+        """Where Supabase would be for this database, while it is needed; ``seen_at`` is where it believes to be."""
+        told = {"database": asdict(database), "settings": {"pool_size": 2, **settings}}
+        if seen_at is not None:
+            told["settings"] |= {"public_url": seen_at}
         async with httpx.AsyncClient(base_url=self.address, timeout=60) as client:
-            (await client.put(f"/{name}", json=told)).raise_for_status()
+            answer = (await client.put("/", json=told)).raise_for_status()
+            port = int(answer.text)
             try:
-                yield seen_at if self.seen_at and "127.0.0.1" in self.seen_at else f"{self.address}/{name}"
+                yield f"http://127.0.0.1:{port}"
             finally:
-                (await client.delete(f"/{name}")).raise_for_status()
+                (await client.delete(f"/{port}")).raise_for_status()
 
 
 @contextmanager
@@ -70,43 +71,70 @@ def started(keys: Path) -> Iterator[Second]:
 
 
 class Many:
-    """Apps by the first part of the path: PUT makes one, DELETE ends it, and it gets whatever else is asked."""
+    """Apps at ports of their own: PUT starts one and tells its port, DELETE of a port ends it."""
 
     def __init__(self, keys: Path) -> None:
         self.keys = keys
-        self.running: dict[str, tuple[Litestar, asyncio.Event, asyncio.Task[None]]] = {}
+        self.running: dict[int, AsyncExitStack] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        _, name, *rest = scope["path"].split("/", 2)
-        if scope["method"] == "PUT" and not rest:
-            await self.start(name, json.loads(await _body(receive)))
-        elif scope["method"] == "DELETE" and not rest:
-            await self.stop(name)
+        said = b""
+        if scope["method"] == "PUT":
+            said = str(await self.start(json.loads(await _body(receive)))).encode()
         else:
-            path = f"/{rest[0] if rest else ''}"
-            app: Any = self.running[name][0]
-            await app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
-            return
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+            await self.stop(int(scope["path"].removeprefix("/")))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": said})
 
-    async def start(self, name: str, told: dict[str, Any]) -> None:
-        app = create_app(Settings(**told["settings"]), Database(**told["database"]), KeyRing(self.keys))
-        up, down = asyncio.Event(), asyncio.Event()
+    async def start(self, told: dict[str, Any]) -> int:
+        stack = AsyncExitStack()
+        door = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port: int = door.getsockname()[1]
+        settings = Settings(port=port, **told["settings"])
+        app = create_app(settings, Database(**told["database"]), KeyRing(self.keys))
+        await stack.enter_async_context(alive(app))
+        await stack.enter_async_context(listening(app, door))
+        self.running[port] = stack
+        return port
 
-        async def live() -> None:
-            async with app.lifespan():
-                up.set()
-                await down.wait()
+    async def stop(self, port: int) -> None:
+        await self.running.pop(port).aclose()
 
-        life = asyncio.create_task(live())
-        await asyncio.wait({life, asyncio.create_task(up.wait())}, return_when=asyncio.FIRST_COMPLETED)
-        self.running[name] = app, down, life
 
-    async def stop(self, name: str) -> None:
-        _, down, life = self.running.pop(name)
+@asynccontextmanager
+async def alive(app: Litestar) -> AsyncIterator[None]:
+    """The app's lifespan in one task of its own: it may be set up in one task and torn down in another."""
+    up, down = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            up.set()
+            await down.wait()
+
+    life = asyncio.create_task(live())
+    await asyncio.wait({life, asyncio.create_task(up.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
         down.set()
         await life
+
+
+@asynccontextmanager
+async def listening(app: Any, door: socket.socket | None = None) -> AsyncIterator[str]:
+    """An app that is alive already, behind a real port; its address."""
+    door = door or socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    life = asyncio.create_task(server.serve(sockets=[door]))
+    try:
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await life
+        door.close()
 
 
 async def _body(receive: Any) -> bytes:
@@ -119,19 +147,12 @@ async def _body(receive: Any) -> bytes:
 
 
 async def _serve(keys: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        address = f"http://127.0.0.1:{door.getsockname()[1]}"
-        many = Many(keys)
-        server = uvicorn.Server(
-            uvicorn.Config(many, log_config=None, access_log=False, ws="none", lifespan="off")
-        )
-        life = asyncio.create_task(server.serve(sockets=[door]))
+    many = Many(keys)
+    async with listening(many) as address:
         print(address, flush=True)
         await asyncio.to_thread(sys.stdin.read)
-        for name in list(many.running):
-            await many.stop(name)
-        server.should_exit = True
-        await life
+        for port in list(many.running):
+            await many.stop(port)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """The real app over a real database, asked as the people of the world, who all have one password."""
 
-import asyncio
 import atexit
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -18,7 +16,6 @@ import asyncpg
 import httpx
 import jwt
 import msgspec
-import uvicorn
 from argon2 import PasswordHasher
 from litestar import Litestar
 
@@ -28,7 +25,8 @@ from specchem.auth.sessions import Session
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app
-from tests.web.second import Second
+from tests.web.second import Second, alive
+from tests.web.wire import Wire
 from tests.world import PLANT_OF, World
 
 PASSWORD = "correct horse battery"
@@ -122,37 +120,22 @@ class Served:
 
 
 @asynccontextmanager
-async def alive(app: Litestar) -> AsyncIterator[None]:
-    """The app's lifespan in one task of its own: a fixture is set up in one task and torn down in another."""
-    up, down = asyncio.Event(), asyncio.Event()
-
-    async def live() -> None:
-        async with app.lifespan():
-            up.set()
-            await down.wait()
-
-    life = asyncio.create_task(live())
-    await asyncio.wait({life, asyncio.create_task(up.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        yield
-    finally:
-        down.set()
-        await life
-
-
-@asynccontextmanager
 async def serving(
-    database: Database, world: World, second: Second | None = None, **settings: Any
+    database: Database, world: World, second: Second | None = None, wire: Wire | None = None, **settings: Any
 ) -> AsyncIterator[Served]:
-    """The app, from start-up to its end; its auth service is our own, or stands in a second process."""
+    """The app, from start-up to its end; its auth service is our own, or stands in a second process.
+
+    In between may be a wire: the service believes that it is where that begins.
+    """
     async with AsyncExitStack() as stack:
         if second is not None:
-            address = await stack.enter_async_context(second.serving(database, **settings))
-            settings |= {
-                "supabase_url": address,
-                "supabase_publishable_key": RING.publishable_key,
-                "supabase_secret_key": RING.secret_key,
-            }
+            seen_at = None if wire is None else wire.address
+            address = await stack.enter_async_context(second.serving(database, seen_at=seen_at, **settings))
+            if wire is not None:
+                wire.to(address)
+                address = wire.address
+            keys = {"publishable_key": RING.publishable_key, "secret_key": RING.secret_key}
+            settings |= {"supabase_url": address, **{f"supabase_{name}": key for name, key in keys.items()}}
         app = create_app(Settings(pool_size=4, **settings), database, RING)
         transport = httpx.ASGITransport(cast(Any, app))
         await stack.enter_async_context(alive(app))
@@ -170,20 +153,6 @@ async def serving(
             VERIFIER,
         )
         yield served
-
-
-@asynccontextmanager
-async def listening(app: Litestar) -> AsyncIterator[str]:
-    """An app that is alive already, behind a real port; its address."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none", lifespan="off")
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        life = asyncio.create_task(server.serve(sockets=[door]))
-        try:
-            yield f"http://127.0.0.1:{door.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await life
 
 
 def is_problem(answer: httpx.Response, status: int | None = None) -> bool:

@@ -107,7 +107,8 @@ async def test_the_menu_leads_nowhere_one_may_not_go(served: Served, who: str) -
             "mia": plants - {f"/plants/{served.world.plant['Columbus, OH']}"} | {"/company"},
             "hana": {"/company"},
         }.get(who, set())  # fmt: skip
-        assert set(links) == expected | {"/", "/account"}
+        inviting = {"/invitations"} if expected else set()  # whoever looks after people
+        assert set(links) == expected | inviting | {"/", "/account"}
         for link in links:
             assert is_page(await tab.get(link), 200)
 
@@ -252,6 +253,9 @@ def forms(world: World) -> dict[str, list[tuple[str, str]]]:
         **ABOUT_SIGNING_IN,
         f"{HAZMAT}/{section}/{question}": choices(right(world, section, question)),
         f"{HAZMAT}/{world.plain_sections[0]}/continue": [],
+        "/invitations": [("emails", "new@example.com"), ("plant_id", str(world.plant["Columbus, OH"]))],
+        f"/invitations/{UUID(int=1)}/send": [],
+        f"/invitations/{UUID(int=1)}/revoke": [],
     }
 
 
@@ -264,6 +268,7 @@ async def test_every_form_is_known_here(served: Served) -> None:
     assert posts == {
         *ABOUT_SIGNING_IN, "/courses/{slug:str}/{section:str}/continue",
         "/courses/{slug:str}/{section:str}/{question:str}",
+        "/invitations", "/invitations/{invitation:uuid}/send", "/invitations/{invitation:uuid}/revoke",
     }  # fmt: skip
 
 
