@@ -1,6 +1,7 @@
 """``specchem …``: serve, look after the database, make the first people, check the reports."""
 
 import asyncio
+import logging
 import secrets
 import signal
 import sys
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import asyncpg
 import typer
@@ -16,14 +18,16 @@ from alembic.util import CommandError
 from rich.console import Console
 from rich.table import Table
 
+from specchem.auth.client import AuthClient, client_of_supabase
 from specchem.auth.errors import AuthError
 from specchem.auth.service.accounts import create_account
 from specchem.auth.service.keys import KeyRing
 from specchem.db import database, embedded, upgrade
 from specchem.db.database import Database
 from specchem.db.refusals import FAULTS, translate
-from specchem.db.session import connected, looking
+from specchem.db.session import Connection, connected, looking
 from specchem.errors import SpecChemError, Stopped
+from specchem.people.creation import NewPerson
 from specchem.ready import be_ready
 from specchem.seed import seed
 from specchem.settings import Settings, is_loopback, load, variables
@@ -130,6 +134,8 @@ def serve(
             raise Stopped(
                 f"--demo shows known passwords, so it serves loopback only, not SPECCHEM_HOST={settings.host}."
             )
+        if demo and settings.supabase_url is not None:
+            raise Stopped("--demo makes accounts of its own, so it goes without SUPABASE_URL.")
         with database.opened(settings, say) as where:
             run(settings, where, may_upgrade=upgrade_first or where.is_embedded, demo=demo, say=say)
 
@@ -244,10 +250,13 @@ def people_create(
 ) -> None:
     """Make an account and print its one-time password; this is how the first admin comes."""
     password = secrets.token_urlsafe(12)
+    with in_words():
+        settings = load()
+        supabase = client_of_supabase(settings) if settings.supabase_url else None
 
     async def work(where: Database) -> None:
         from specchem.demo import refuse_demo
-        from specchem.people.creation import NewPerson, create_person
+        from specchem.people.creation import create_person
 
         async with connected(where.owner) as connection:
             await refuse_demo(connection)
@@ -255,14 +264,39 @@ def people_create(
                 email=email, plant=plant, first_name=first_name, last_name=last_name, job_title=job_title,
                 role=role, role_plant=role_plant or (plant if role == "plant_manager" else None),
             )  # fmt: skip
-            async with connection.transaction():
-                await create_person(
-                    connection, person, lambda: create_account(connection, person.email, password)
-                )
+            if supabase is None:
+                async with connection.transaction():
+                    await create_person(
+                        connection, person, lambda: create_account(connection, person.email, password)
+                    )
+            else:
+                await _create_at_supabase(connection, person, password, supabase)
         out.print(f"{person.email} can sign in with the one-time password", end=" ")
         sys.stdout.write(password + "\n")
 
     on_database(url, work)
+
+
+async def _create_at_supabase(
+    connection: Connection, person: NewPerson, password: str, client: AuthClient
+) -> None:
+    """The account is made by another process, which must find the invitation; it goes again if that fails."""
+    from specchem.people.creation import create_person
+
+    logging.getLogger("specchem").setLevel(logging.ERROR)  # what goes wrong is told in words
+
+    async def account() -> UUID:
+        made = await client.create_user(email=person.email, password=password, email_confirm=True)
+        return made.id
+
+    try:
+        async with client.http:
+            await create_person(connection, person, account)
+    except BaseException:
+        await connection.execute(
+            "delete from invitations where lower(email) = $1 and accepted_at is null", person.email
+        )
+        raise
 
 
 @people_app.command("can-see")

@@ -17,7 +17,7 @@ from specchem.auth.service.keys import KeyRing
 from specchem.db import embedded
 from specchem.db.database import Database
 from specchem.errors import Stopped
-from specchem.ready import be_ready
+from specchem.ready import be_ready, tell_settings
 from specchem.settings import Settings
 from specchem.web.app import create_app
 
@@ -57,6 +57,7 @@ def run(
 
     async def whole() -> None:
         await be_ready(where, may_upgrade=may_upgrade, say=say)
+        await tell_settings(where, settings)
         lines: list[str] = []
         if demo:
             from specchem.demo import accounts_in_words, make_demo  # nobody else needs it

@@ -166,6 +166,8 @@ def load() -> Settings:
             for fault in error.errors(include_input=False, include_context=False)
         ]
         raise Stopped("\n".join(wrong)) from None
+    if settings.supabase_url is not None and settings.database_url is None:
+        wrong.append("SUPABASE_URL needs SPECCHEM_DATABASE_URL: the same project's database.")
     if wrong:
         raise Stopped("\n".join(wrong))
     return settings

@@ -18,13 +18,21 @@ import httpx
 from typer.testing import CliRunner
 
 from specchem.cli import app
+from specchem.settings import variables
 
 
 def environment(folder: Path | None, **settings: str) -> dict[str, str]:
     """Ours without any setting of the machine, and with these."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("SPECCHEM_")}
+    mine = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SPECCHEM_", "SUPABASE_"))
+    }
     place = {} if folder is None else {"SPECCHEM_DATA_DIR": str(folder)}
-    return mine | place | {f"SPECCHEM_{name.upper()}": value for name, value in settings.items()}
+    names = variables()
+    return (
+        mine
+        | place
+        | {names.get(name, f"SPECCHEM_{name.upper()}"): value for name, value in settings.items()}
+    )
 
 
 def specchem(folder: Path | None, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":

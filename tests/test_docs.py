@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from specchem.cli import app as cli
 from specchem.db.database import Database
-from specchem.settings import PREFIX, Settings
+from specchem.settings import PREFIX, Settings, variables
 from specchem.web.app import create_app
 from tests.test_operations_catalog import GUIDE
 from tests.web.served import RING
@@ -83,7 +83,9 @@ def test_every_test_is_there() -> None:
 
 
 def is_a_name(token: str) -> bool:
-    return not (PATH.match(token) or ROUTE.match(token) or token.startswith((PREFIX, "specchem ")))
+    return not (
+        PATH.match(token) or ROUTE.match(token) or token.startswith((PREFIX, "SUPABASE_", "specchem "))
+    )
 
 
 def test_every_name_is_in_the_files_beside_it() -> None:
@@ -98,8 +100,9 @@ def test_every_name_is_in_the_files_beside_it() -> None:
 
 
 def test_every_setting_is_there() -> None:
-    named = {token.removeprefix(PREFIX).lower() for token in quoted(TEXT) if token.startswith(PREFIX)}
-    assert named == set(Settings.model_fields)
+    named = {token for token in quoted(TEXT) if token.startswith((PREFIX, "SUPABASE_"))}
+    assert set(variables().values()) <= named
+    assert {token for token in named if token.startswith(PREFIX)} <= set(variables().values())
 
 
 def test_every_command_is_there() -> None:

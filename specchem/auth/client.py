@@ -14,6 +14,7 @@ import msgspec
 from specchem.auth.errors import AuthError
 from specchem.auth.sessions import Challenge, Enrolment, Session, User
 from specchem.errors import Unavailable
+from specchem.settings import Settings
 
 log = logging.getLogger("specchem")
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every address asked
@@ -175,6 +176,13 @@ def open_client(
         base_url=address, transport=transport, timeout=TIMEOUT, limits=LIMITS, cookies=nobodys
     )
     return AuthClient(http, publishable, secret)
+
+
+def client_of_supabase(settings: Settings) -> AuthClient:
+    """A client of the project that the settings name."""
+    keys = settings.supabase_publishable_key, settings.supabase_secret_key
+    publishable, secret = (None if key is None else key.get_secret_value() for key in keys)
+    return open_client(settings.auth_url, publishable, secret)
 
 
 def _plain(path: str) -> str:

@@ -1,17 +1,23 @@
 """People, plants and roles as JSON."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
 from litestar import Router, delete, get, patch, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from specchem.doors import Me
-from specchem.people import operations
+from specchem.auth.visits import Ask, Visits
+from specchem.doors import Listed, Me
+from specchem.people import inviting, operations
+from specchem.people.invitations import get_invitations, revoke_invitation
 from specchem.people.schemas import (
     AdminRole,
     Caller,
     CreateProfile,
+    Invitation,
+    Invited,
+    InviteMany,
     Plant,
     Profile,
     ProfileWithPlant,
@@ -20,6 +26,8 @@ from specchem.people.schemas import (
     UpdateProfile,
 )
 from specchem.vocabulary import AdminRoleName
+
+Visiting: TypeAlias = NamedDependency[Visits]
 
 
 @get("/me", summary="The caller: profile, plant, roles")
@@ -101,11 +109,37 @@ async def revoke_role(
         await operations.revoke_admin_role(db, person, AdminRole(role=role, plant_id=plant_id))
 
 
+@get("/invitations", summary="Invitations that are open (managers, HR)")
+async def invitations(me: Me, page: Listed) -> list[Invitation]:
+    """Newest first; a manager sees those into their plants."""
+    async with me.acting() as db:
+        return await get_invitations(db, page)
+
+
+@post("/invitations", status_code=200, summary="Invite people by e-mail (managers: their plants; HR: any)")
+async def invite_people(request: Ask, me: Me, visits: Visiting, data: JSONBody[InviteMany]) -> list[Invited]:
+    """What became of each, in the order sent; one that is refused leaves the others."""
+    return await inviting.invite(me, visits.asking(request), data.invitations)
+
+
+@post("/invitations/{invitation:uuid}/send", status_code=200, summary="Send an invitation's link again")
+async def send_again(request: Ask, me: Me, visits: Visiting, invitation: FromPath[UUID]) -> Invited:
+    """Its time begins anew."""
+    return await inviting.invite_again(me, visits.asking(request), invitation)
+
+
+@delete("/invitations/{invitation:uuid}", status_code=200, summary="Revoke an invitation")
+async def revoke(me: Me, invitation: FromPath[UUID]) -> Invitation:
+    """A link that was sent opens nothing from now on."""
+    async with me.acting() as db:
+        return await revoke_invitation(db, invitation)
+
+
 router = Router(
     "/",
     route_handlers=[
         me_, plants, profile, create_profile, get_profile, update_profile, roles, role_checks, assign_role,
-        revoke_role,
+        revoke_role, invitations, invite_people, send_again, revoke,
     ],
     tags=["people"],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from uuid import UUID
 
 import msgspec
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from specchem.vocabulary import AdminRoleName, Email, Input, Name, Status
 
@@ -63,6 +63,24 @@ class AdminRole(Input):
         if self.role == "dev_admin" and self.plant_id is not None:
             raise ValueError("a dev admin has no plant_id")
         return self
+
+
+class Invite(Input):
+    """Somebody to ask to join a plant, with the role they are to hold there, if any."""
+
+    email: Email
+    plant_id: UUID
+    first_name: Name | None = None
+    last_name: Name | None = None
+    job_title: Name | None = None
+    role: AdminRoleName | None = None
+    role_plant_id: UUID | None = None
+
+
+class InviteMany(Input):
+    """Up to 200 people to ask at once; each by itself, so that one fault leaves the others."""
+
+    invitations: Annotated[tuple[Invite, ...], Field(min_length=1, max_length=200)]
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -126,3 +144,32 @@ class Caller(msgspec.Struct, frozen=True):
     is_admin: bool
     is_plant_manager: bool
     is_hr_admin: bool
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """An invitation as the table holds it."""
+
+    id: UUID
+    email: str
+    plant_id: UUID
+    first_name: str | None
+    last_name: str | None
+    job_title: str | None
+    role: str | None
+    role_plant_id: UUID | None
+    invited_by: UUID | None
+    sent_at: datetime
+    expires_at: datetime
+    accepted_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Invited(msgspec.Struct, frozen=True):
+    """What became of one: the invitation, or None; and a sentence where it was refused or its mail was not sent."""
+
+    email: str
+    invitation: Invitation | None
+    sent: bool
+    problem: str | None

@@ -38,6 +38,8 @@ async def get_visitor(db: Db, me: Asker) -> Visitor:
         ]
     if found.is_hr_admin or len(looked_after) > 1:
         links.append(Link("/company", "Company" if found.is_hr_admin else "My plants"))
+    if looked_after or found.is_hr_admin:
+        links.append(Link("/invitations", "Invitations"))
     profile = found.profile
     return Visitor(
         f"{profile.first_name} {profile.last_name}",

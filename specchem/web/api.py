@@ -116,13 +116,18 @@ router = Router(
     security=[{"bearer": []}],
 )  # fmt: skip
 
-openapi = OpenAPIConfig(
-    title="SpecChem Safety Training",
-    version=__version__,
-    path="/api",
-    openapi_router=Router("/api", route_handlers=[], include_in_schema=False, after_request=_in_our_words),
-    render_plugins=[Described(path="/openapi.json")],
-    components=Components(
-        security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
-    ),
-)
+
+def openapi() -> OpenAPIConfig:
+    """The description's own settings; each app needs some of its own, because it hangs its routes on them."""
+    return OpenAPIConfig(
+        title="SpecChem Safety Training",
+        version=__version__,
+        path="/api",
+        openapi_router=Router(
+            "/api", route_handlers=[], include_in_schema=False, after_request=_in_our_words
+        ),
+        render_plugins=[Described(path="/openapi.json")],
+        components=Components(
+            security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+        ),
+    )

@@ -17,7 +17,7 @@ from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 from pydantic import SecretStr
 
-from specchem.auth.client import AuthClient, open_client
+from specchem.auth.client import AuthClient, client_of_supabase, open_client
 from specchem.auth.cookies import SessionCookies, cookie_name
 from specchem.auth.door import Door
 from specchem.auth.service import api as auth_api
@@ -99,7 +99,7 @@ def create_app(
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=pages.dress
         ),
-        openapi_config=api.openapi,
+        openapi_config=api.openapi(),
         plugins=[api.OurReading()],
         request_max_body_size=MAX_BODY,
         logging_config=None,
@@ -110,12 +110,10 @@ def create_app(
 
 def _client(settings: Settings, app: Litestar, ring: KeyRing) -> AuthClient:
     """The auth service's: Supabase's where the settings name it, else our own, asked without leaving the process."""
-    if settings.supabase_url is None:
-        transport = httpx.ASGITransport(cast(Any, app))
-        return open_client(settings.auth_url, ring.publishable_key, ring.secret_key, transport)
-    return open_client(
-        settings.auth_url, _told(settings.supabase_publishable_key), _told(settings.supabase_secret_key), None
-    )
+    if settings.supabase_url is not None:
+        return client_of_supabase(settings)
+    transport = httpx.ASGITransport(cast(Any, app))
+    return open_client(settings.auth_url, ring.publishable_key, ring.secret_key, transport)
 
 
 def _told(secret: SecretStr | None) -> str | None:

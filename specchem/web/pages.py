@@ -15,6 +15,7 @@ from specchem.auth.forms import visit_of
 from specchem.auth.guard import Guard, asker
 from specchem.courses import pages as courses
 from specchem.enrollments import pages as enrollments
+from specchem.people import pages as people
 from specchem.reporting import pages as reporting
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -45,7 +46,7 @@ def percent(share: float) -> str:
 
 router = Router(
     "/",
-    route_handlers=[auth.router, enrollments.router, courses.router, reporting.router],
+    route_handlers=[auth.router, enrollments.router, courses.router, people.router, reporting.router],
     dependencies={
         "me": Provide(asker, sync_to_thread=False),
         "visit": Provide(visit_of, sync_to_thread=False),

@@ -237,9 +237,7 @@ async def test_whoever_comes_at_once_is_renewed_once(own: Served) -> None:
         assert {answer.status_code for answer in answers} == {200}
         renewed = {found.refresh_token for answer in answers if (found := kept(own, answer))}
         assert len(renewed) == 1
-        late = await tab.client.get(
-            "/", cookies=jar
-        )  # sent with the old cookies, come after the new ones went out
+        late = await tab.get("/", cookie=jar)  # sent with the old cookies, come after the new ones went out
         assert late.status_code == 200
         assert await own.owner("select count(*) from auth.refresh_tokens") == 2
 

@@ -148,7 +148,11 @@ async def serving(
     async with AsyncExitStack() as stack:
         if second is not None:
             address = await stack.enter_async_context(second.serving(database, **settings))
-            settings |= {"supabase_url": address}
+            settings |= {
+                "supabase_url": address,
+                "supabase_publishable_key": RING.publishable_key,
+                "supabase_secret_key": RING.secret_key,
+            }
         app = create_app(Settings(pool_size=4, **settings), database, RING)
         transport = httpx.ASGITransport(cast(Any, app))
         await stack.enter_async_context(alive(app))

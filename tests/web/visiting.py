@@ -106,7 +106,7 @@ def is_page(answer: httpx.Response, status: int) -> bool:
     assert "{{" not in answer.text, said
     assert not re.search(r">None</(h1|p|td|th|strong|small)|None %", answer.text), said
     for word in INSIDE:
-        assert word not in answer.text, f"{word} in {said}"
+        assert word not in answer.text.replace("<select ", ""), f"{word} in {said}"
     for name, value in HEADERS.items():
         # An answer that brings a session is kept from caches in more words.
         assert answer.headers[name] == value or (name, "set-cookie" in answer.headers) == (

@@ -1,0 +1,54 @@
+"""Verbs over invitations: who is asked to join which plant; the database knows who may ask whom."""
+
+from uuid import UUID
+
+from specchem.db.session import Db
+from specchem.errors import Forbidden
+from specchem.people.schemas import Invitation, Invite
+from specchem.vocabulary import FIRST_PAGE, Page
+
+NO_INVITATION = "There is no such invitation."
+
+
+async def create_invitation(db: Db, new: Invite) -> Invitation:
+    """Ask somebody to join a plant. Raises Conflict for a person who is there, or who has been asked."""
+    return await db.one(
+        Invitation,
+        """
+        insert into invitations (email, plant_id, first_name, last_name, job_title, role, role_plant_id)
+        values ($1, $2, $3, $4, $5, $6, $7) returning *""",
+        new.email, new.plant_id, new.first_name, new.last_name, new.job_title, new.role, new.role_plant_id,
+    )  # fmt: skip
+
+
+async def get_invitations(db: Db, page: Page = FIRST_PAGE) -> list[Invitation]:
+    """Those that the caller may see and nobody has taken up or back, newest first."""
+    return await db.all(
+        Invitation,
+        """
+        select * from invitations where accepted_at is null and revoked_at is null
+        order by created_at desc, id limit $1 offset $2""",
+        page.limit, page.offset,
+    )  # fmt: skip
+
+
+async def renew_invitation(db: Db, invitation: UUID) -> Invitation:
+    """Its time begins anew, and its link is to be sent again. Raises NotFound, Forbidden, Conflict."""
+    return await _change(db, invitation, "sent_at")
+
+
+async def revoke_invitation(db: Db, invitation: UUID) -> Invitation:
+    """Take it back; a link that was sent dies with it. Raises NotFound, Forbidden, Conflict."""
+    return await _change(db, invitation, "revoked_at")
+
+
+async def _change(db: Db, invitation: UUID, column: str) -> Invitation:
+    changed = await db.maybe(
+        Invitation,
+        f"update invitations set {column} = now() where id = $1 returning *",  # noqa: S608  one of ours
+        invitation,
+    )
+    if changed is None:
+        await db.one(Invitation, "select * from invitations where id = $1", invitation, missing=NO_INVITATION)
+        raise Forbidden("Only HR may change this invitation.")
+    return changed
