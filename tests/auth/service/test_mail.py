@@ -85,7 +85,7 @@ async def test_what_a_mail_server_refuses_is_said_without_its_words(box: tuple[B
 
 async def test_where_no_mail_server_answers(unused_tcp_port: int) -> None:
     address = SecretStr(f"smtp://127.0.0.1:{unused_tcp_port}")
-    with pytest.raises(NotSent, match="^SMTPConnectError$"):
+    with pytest.raises(NotSent, match=r"^SMTPConnectError$"):
         await open_mailer(Settings(smtp_url=address), Path(), print).send(Letter("invite", NEW, LINK))
 
 
