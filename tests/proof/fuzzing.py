@@ -81,6 +81,14 @@ async def plant_marks(database: Database, world: World) -> None:
             [(person, f"{name} {mark(person)}") for name, person in world.person.items()],
         )
         await owner.executemany("insert into auth.users (id) values ($1)", [(account,) for account in SPARE])
+        await owner.executemany(
+            "insert into invitations (email, plant_id) values ($1, $2)",
+            [
+                (f"invited{number}@{plant.split(',')[0].lower()}.example.com", world.plant[plant])
+                for plant in ("Columbus, OH", "Phoenix, AZ", "Denver, CO")
+                for number in range(12)
+            ],
+        )
         await owner.execute(
             "insert into enrollments (user_id, course_id) select p.id, $1 from profiles p"
             " join plants t on t.id = p.plant_id where p.status = 'active' and t.is_active and p.id <> $2"
@@ -129,6 +137,7 @@ with me as (
         union all select id, user_id, plant_id, true, false from question_events
         union all select id, user_id, plant_id, true, false from activity_events
         union all select id, user_id, plant_id, false, role = 'dev_admin' from admin_roles
+        union all select id, id, plant_id, true, false from invitations
     ) as r (id, person, plant_id, texts, dev)
 )
 select id::text from rows group by id having not bool_or(seen)
@@ -148,11 +157,15 @@ async def real_values(platform: Connection, world: World, name: str | None) -> d
         "select e.id, e.user_id from enrollments e join courses c on c.id = e.course_id order by e.user_id, c.slug"
     )
     taken = await platform.fetch("select id from question_events")
+    invited = await platform.fetch(
+        "select id, plant_id from invitations where accepted_at is null order by email, plant_id"
+    )
     people, plants = [*[me] * 5, *world.person.values()], [*[home] * 4, *world.plant.values()]
     courses = [world.course[one] for one in ("outside", "outside", "hazmat", "hazmat", "draft")]
     ids: dict[str, list[Any]] = {
         "person": people, "user_id": people, "plant": plants, "plant_id": plants,
         "course": courses, "course_id": courses, "id": [*SPARE, *(row["id"] for row in taken[:10])],
+        "invitation": [row["id"] for row in invited for _ in range(4 if row["plant_id"] == home else 1)],
         "enrollment": [row["id"] for row in enrollments for _ in range(5 if row["user_id"] == me else 1)],
     }  # fmt: skip
     sections, questions = ([key[part] for key in [*world.answers][:5]] for part in (0, 1))
@@ -165,7 +178,8 @@ async def real_values(platform: Connection, world: World, name: str | None) -> d
         "occurred_at": [datetime.now(UTC).isoformat(), None], "progress_percent": [0, 40, 100],
         "first_name": ["Ada", "Zoë"], "last_name": ["Lovelace"], "job_title": ["Operator", None],
         "email": emails + ([address(world, name)] * 9 if name else []), "password": [PASSWORD, PASSWORD, "x"],
-        **{as_made_up: [] for as_made_up in ("event_type", "status", "role", "limit", "offset", "grant_type")},
+        "grant_type": ["password"],
+        **{as_made_up: [] for as_made_up in ("event_type", "status", "role", "limit", "offset")},
     }  # fmt: skip
 
 
@@ -174,6 +188,9 @@ def real_answers(world: World) -> list[dict[str, Any]]:
     graded = [fit(world, *key) for key in [*world.answers][:5] for fit in (right, wrong)]
     told = {"section_key": "s", "question_key": "q", "course_id": world.course["outside"]}
     return [{**one, "course_id": str(one["course_id"])} for one in [*graded, {**told, "is_correct": True}]]
+
+
+MANY = ("events", "invitations")  # fields that hold a list of what is asked for
 
 
 @dataclass
@@ -196,9 +213,9 @@ class Realism:
         if not isinstance(made_up, dict):
             return st.just(made_up)
         fields = {
-            name: self.real(value) if name == "events" else st.sampled_from(self.values[name] or [value])
+            name: self.real(value) if name in MANY else st.sampled_from(self.values[name] or [value])
             for name, value in made_up.items()
-            if name in self.values or name == "events"
+            if name in self.values or name in MANY
         }
         real = st.fixed_dictionaries(fields)
         return (
