@@ -18,10 +18,19 @@ from specchem.db import database, embedded, upgrade
 from specchem.db.database import Database
 from specchem.db.session import Pool, open_pool, prepare
 from specchem.seed import seed
+from tests import logs
 from tests.world import World, populate
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 MEMORY = Path("/dev/shm")
+
+
+logs.begin()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is asked of the whole suite's logs is asked last."""
+    items.sort(key=lambda item: item.path.name == "test_logs.py")
 
 
 def pytest_configure() -> None:
@@ -40,7 +49,11 @@ def temporary_server(bin_dir: Path | None = None) -> Iterator[embedded.Server]:
     folder.chmod(0o711)
     try:
         with embedded.start(folder / "data", bin_dir=bin_dir, say=lambda _: None) as running:
-            yield running.server
+            logs.folders.add(folder / "data" / "log")
+            try:
+                yield running.server
+            finally:
+                logs.keep_folder(folder / "data" / "log")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

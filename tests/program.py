@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from specchem.cli import app
 from specchem.settings import variables
+from tests import logs
 
 
 def environment(folder: Path | None, **settings: str) -> dict[str, str]:
@@ -37,10 +38,12 @@ def environment(folder: Path | None, **settings: str) -> dict[str, str]:
 
 def specchem(folder: Path | None, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     """A command, run to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "specchem", *words],
         env=environment(folder, **settings), capture_output=True, text=True, timeout=600,
     )  # fmt: skip
+    logs.keep(done.stderr)
+    return done
 
 
 def command(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -93,6 +96,7 @@ class Program:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line.rstrip("\n"))
+            logs.keep(line)
             if line.startswith("Ready:"):
                 self._ready.set()
         self._ready.set()
@@ -157,6 +161,7 @@ def data_folder() -> Iterator[Path]:
         left = processes_in(place)
         for pid in left:
             os.kill(pid, signal.SIGKILL)
+        logs.keep_folder(place / "data" / "log")
         shutil.rmtree(place, ignore_errors=True)
         assert not left, f"PostgreSQL was left behind: {left}"
 

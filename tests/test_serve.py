@@ -16,7 +16,15 @@ from specchem.db.database import Database
 from specchem.serve import _listen
 from specchem.settings import Settings
 from tests.conftest import Cluster
-from tests.program import Program, data_folder, environment, processes_in, said_why, specchem
+from tests.program import (
+    Program,
+    data_folder,
+    environment,
+    one_time_password,
+    processes_in,
+    said_why,
+    specchem,
+)
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +224,40 @@ def test_an_answer_does_not_wait_for_the_one_before_to_be_acknowledged() -> None
         accepted, _ = listening.accept()
         with closing(accepted):
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+def test_admins_need_a_second_factor_where_the_settings_say_so(used: Path) -> None:
+    """From one start on, and until one without."""
+    people = {
+        role: specchem(used, "people", "create", f"{role}@example.com", "--plant", "Columbus, OH", *words)
+        for role, words in {"hr": ("--role", "hr_admin"), "associate": ()}.items()
+    }
+    for wanted, status in (("true", 401), ("false", 200)):
+        program = Program(used, require_mfa_for_admins=wanted).wait_until_ready()
+        for role, made in people.items():
+            with closing(program.sign_in(f"{role}@example.com", one_time_password(made))) as client:
+                answer = client.get("/api/v1/me")
+                assert answer.status_code == (status if role == "hr" else 200), answer.text
+                assert answer.status_code == 200 or "second factor" in answer.json()["detail"]
+        assert program.end() == 0, program.lines
+
+
+def test_without_a_mail_server_the_terminal_shows_the_link(used: Path) -> None:
+    program = Program(used).wait_until_ready()
+    made = specchem(used, "people", "create", "forgetful@example.com", "--plant", "Columbus, OH")
+    assert made.returncode == 0, made.stderr
+    asked = {"email": "forgetful@example.com"}
+    # Whatever the host header says, the link leads to us.
+    headers = {"Host": "evil.example.com", "X-Forwarded-Host": "evil.example.com"}
+    assert httpx.post(f"{program.address}/auth/v1/recover", json=asked, headers=headers).status_code == 200
+    while not (
+        shown := [line for line in program.lines if line.startswith("Mail to forgetful@example.com: ")]
+    ):
+        assert program.process.poll() is None
+        time.sleep(0.05)
+    link = shown[0].rpartition(" ")[2]
+    assert link.startswith(f"{program.address}/auth/confirm?")
+    assert httpx.get(link).status_code == 200
+    (mail,) = (used / "outbox").glob("*.eml")
+    assert mail.stat().st_mode & 0o077 == 0
+    assert program.end() == 0, program.lines

@@ -23,6 +23,7 @@ from specchem.auth.service.keys import KeyRing
 from specchem.db.database import Database
 from specchem.settings import PREFIX, Settings
 from specchem.web.app import create_app
+from tests import logs
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,14 @@ class Second:
 def started(keys: Path) -> Iterator[Second]:
     """Start it, with the keys of a folder; it ends with its standard input."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "SUPABASE_"))}
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.web.second", str(keys)],
-        env=mine, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    logs.folders.add(keys)
+    with (
+        (keys / "second.log").open("w") as complaints,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.web.second", str(keys)], env=mine, cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True,
+        ) as process,
+    ):  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -8,6 +8,7 @@ from litestar import Response, Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from specchem.auth.errors import AuthError
 from specchem.auth.service import administering
 from specchem.auth.service.callers import Ask, for_admins
 from specchem.auth.service.inputs import AdminUser, DeleteUser, GenerateLink, Invite
@@ -71,9 +72,12 @@ async def update_user(account: FromPath[UUID], data: JSONBody[AdminUser], auth: 
 @delete("/admin/users/{account:uuid}", status_code=200)
 async def delete_user(request: Ask, account: FromPath[UUID], auth: Auth) -> dict[str, Any]:
     """Delete an account; softly, where the body says so. Not every client sends one."""
-    body = await request.body()
-    sent = DeleteUser.model_validate(msgspec.json.decode(body) if body.strip() else {})
-    await administering.delete(auth, account, soft=sent.should_soft_delete)
+    try:
+        told = msgspec.json.decode(await request.body() or b"{}")
+    except msgspec.DecodeError:
+        raise AuthError(400, "validation_failed", "The body must be JSON.") from None
+    soft = DeleteUser.model_validate(told).should_soft_delete
+    await administering.delete(auth, account, soft=soft)
     return {}
 
 

@@ -22,9 +22,9 @@ async def by_grant(service: Service, caller: Caller, kind: str, sent: Grant) -> 
     """Supabase Auth's Session object. Raises AuthError."""
     match kind:
         case "password":
-            if not sent.email or not sent.password:
-                raise AuthError(400, "validation_failed", "missing email or password")
-            return await with_password(service, caller, sent.email, sent.password)
+            if not sent.email:
+                raise AuthError(400, "validation_failed", "missing email or phone")
+            return await with_password(service, caller, sent.email, sent.password or "")
         case "refresh_token":
             if not sent.refresh_token:
                 raise AuthError(400, "validation_failed", "refresh_token required")

@@ -1,4 +1,4 @@
-"""A server of the test's own, with sign-up on."""
+"""A server of the test's own, with sign-up on and one address of another site that links may lead to."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,5 +15,6 @@ __all__ = ["own", "served"]
 
 @pytest.fixture
 async def site(cluster: Cluster, fresh: Database, tmp_path: Path) -> AsyncIterator[Site]:
-    async with site_of(fresh, cluster.world, tmp_path / "data", sign_up=True) as running:
+    settings = {"sign_up": True, "redirect_urls": ("https://app.example/training",)}
+    async with site_of(fresh, cluster.world, tmp_path / "data", **settings) as running:
         yield running

@@ -27,9 +27,11 @@ from specchem.db.database import Database
 from specchem.serve import Server
 from specchem.settings import Settings
 from specchem.web.app import create_app
-from tests.web.served import VERIFIER
+from tests.web.served import PASSWORD, VERIFIER, is_problem
 from tests.world import World
 
+ANA, NOBODY, NEW = "ana@example.com", "never-was@example.com", "new@example.com"
+OTHER = "another good one"
 CLIENTS = Path(__file__).parents[2] / "clients"
 ROOT = CLIENTS.parents[1]
 
@@ -108,6 +110,13 @@ class Site:
     async def sign_in(self, email: str, password: str) -> httpx.Response:
         return await self.post("token?grant_type=password", {"email": email, "password": password})
 
+    @asynccontextmanager
+    async def at(self, address: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A client at another address."""
+        transport = httpx.ASGITransport(cast(Any, self.app), client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url=f"{self.url}/auth/v1") as elsewhere:
+            yield elsewhere
+
     async def owner(self, sql: str, *values: object) -> Any:
         """One statement as the superuser; its first value."""
         connection = await asyncpg.connect(self.database.platform)
@@ -125,6 +134,25 @@ class Site:
         done = await asyncio.to_thread(run, [node, CLIENTS / "lines.mjs", line, *told])
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout == "OK\n", done.stdout
+
+
+async def session_of(site: Site, email: str = ANA, password: str = PASSWORD) -> dict[str, Any]:
+    answer = await site.sign_in(email, password)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def refresh(site: Site, token: str) -> tuple[int, dict[str, Any]]:
+    answer = await site.post("token?grant_type=refresh_token", {"refresh_token": token})
+    return answer.status_code, answer.json()
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> bool:
+    assert is_problem(answer, status)
+    assert answer.json()["error_code"] == code, answer.text
+    assert answer.headers["x-sb-error-code"] == code
+    return True
 
 
 @asynccontextmanager
