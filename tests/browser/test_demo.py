@@ -45,4 +45,4 @@ async def test_what_each_account_of_the_demo_sees(cluster: Cluster) -> None:
 
         async with site.visit() as page:
             await sign_in(page, "suspended", PASSWORD)
-            await expect(page.get_by_text("This account is not active")).to_be_visible()
+            await expect(page.get_by_text("This account is closed")).to_be_visible()
