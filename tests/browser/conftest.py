@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
+from litestar import Litestar
 from playwright.async_api import Browser, Page, async_playwright
 
 from specchem.auth.service.passwords import PASSWORDS
@@ -43,6 +44,7 @@ class Site:
 
     address: str
     browser: Browser
+    app: Litestar
 
     @asynccontextmanager
     async def visit(
@@ -101,7 +103,7 @@ async def open_site(database: Database) -> AsyncIterator[Site]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
-            yield Site(settings.base_url, browser)
+            yield Site(settings.base_url, browser, app)
         finally:
             await browser.close()
             server.should_exit = True
