@@ -161,7 +161,9 @@ async def real_values(platform: Connection, world: World, name: str | None) -> d
         "select id, plant_id from invitations where accepted_at is null order by email, plant_id"
     )
     people, plants = [*[me] * 5, *world.person.values()], [*[home] * 4, *world.plant.values()]
-    courses = [world.course[one] for one in ("outside", "outside", "hazmat", "hazmat", "draft")]
+    courses = [
+        world.course[one] for one in ("outside", "outside", "outside", "outside", "hazmat", "hazmat", "draft")
+    ]
     ids: dict[str, list[Any]] = {
         "person": people, "user_id": people, "plant": plants, "plant_id": plants,
         "course": courses, "course_id": courses, "id": [*SPARE, *(row["id"] for row in taken[:10])],
