@@ -394,7 +394,7 @@ def doctor(
             return await matrix.prove(connection), broken
 
     cells, broken = on_database(url, work)
-    wide = Console(highlight=False, width=max(out.width, 150))  # thirteen kinds of people side by side
+    wide = Console(highlight=False, width=max(out.width, 150))  # fourteen kinds of people side by side
     for part in (*report.as_text(cells), report.LEGEND):
         wide.print(part)
     if html is not None:

@@ -222,3 +222,21 @@ async def test_a_form_of_another_site_does_nothing(site: Site) -> None:
         await expect(elsewhere.get_by_role("heading")).to_have_text("Not allowed")
         await page.goto("/account")
         await expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+
+
+@SIZES
+async def test_a_manager_invites(site: Site, size: dict[str, int], scripts: bool, name: str | None) -> None:
+    async with site.visit("max", size=size, scripts=scripts) as page:
+        await page.get_by_role("link", name="Invitations").click()
+        await expect(page.get_by_text("Nobody is waiting.")).to_be_visible()
+        await seen(page, named(name, "no-invitations"))
+        await page.get_by_label("E-mail addresses").fill("one@example.com\nana@example.com")
+        await page.get_by_role("button", name="Send the invitations").click()
+        await expect(page.get_by_text("the mail is on its way.")).to_be_visible()
+        await expect(page.get_by_text("There is a person with this e-mail address already.")).to_be_visible()
+        await expect(page.get_by_label("E-mail addresses")).to_have_value("ana@example.com")
+        await seen(page, named(name, "invitations"))
+        await page.get_by_role("button", name="Send again to one@example.com").click()
+        await expect(page.get_by_text("the mail is on its way.")).to_be_visible()
+        await page.get_by_role("button", name="Revoke the invitation of one@example.com").click()
+        await expect(page.get_by_text("Nobody is waiting.")).to_be_visible()
