@@ -38,7 +38,7 @@ class Collector(logging.Handler):
 def begin() -> None:
     """Listen to every logger, more closely than the server does, and remember what the product makes of secrets."""
     logging.getLogger().addHandler(Collector())
-    for name in ("specchem", "litestar", "uvicorn", "asyncpg", "aiosmtplib", "mail.log"):
+    for name in ("specchem", "litestar", "uvicorn", "asyncpg", "aiosmtplib"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     module: Any = secrets
     for name in ("token_urlsafe", "token_hex"):
