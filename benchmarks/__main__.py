@@ -168,6 +168,7 @@ async def sign_in(bench: Bench, served: Served) -> None:
     asked = Asked(
         "sign_in", "POST", "/auth/v1/token?grant_type=password",
         f"""'{{"email":"person' .. math.random(10, 19) .. '@example.com","password":"{PASSWORD}"}}'""",
+        trusted=True,
     )  # fmt: skip
     script = served.script(asked, bench.questions)
     for _ in range(bench.rounds):

@@ -65,6 +65,7 @@ class Asked:
     path: str
     body: str = "nil"  # in Lua
     cookie: bool = False
+    trusted: bool = False  # as a server with the secret key, whose tries nobody counts
     people: tuple[int, ...] = ()  # who ask; nobody named: the world's
 
 
@@ -101,6 +102,8 @@ class Served:
 
     def shown(self, asked: Asked, number: int) -> str:
         """What person ``number`` shows at the door: the token, or cookies with it."""
+        if asked.trusted:
+            return f"Bearer {self.issuer.ring.secret_key}"
         if not asked.cookie:
             return f"Bearer {self.token(number)}"
         session = Session(self.token(number), "none", int(time.time()) + LIFETIME)
