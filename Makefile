@@ -1,6 +1,6 @@
 # `make` alone lists what can be made; each target's line below is that list.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test prove check format bench lock clean
+.PHONY: help setup run test prove check format messages bench lock clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -32,6 +32,9 @@ check: .venv/dev.ok ## format, lint, strict types, SQL lint
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --nocolor --disable-progress-bar specchem/db
+
+messages: .venv/dev.ok ## find what is said, and list what is still to be translated in specchem/locales
+	@$(BIN)/python -m tests.messages
 
 format: .venv/dev.ok ## put the code into the house's format
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -6,12 +6,13 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from specchem import i18n
 from specchem.auth.visits import Ask, Visit
 from specchem.db.session import Asker
 from specchem.errors import Forbidden, NotSignedIn, Unavailable
 
 # The pages that anybody may open: these addresses, and nothing that only begins like one.
-PUBLIC = frozenset({"/login", "/logout", "/forgot-password", "/auth/confirm"})
+PUBLIC = frozenset({"/login", "/logout", "/forgot-password", "/auth/confirm", "/language"})
 ELSEWHERE = "This was sent from another site, so nothing was done. Open the page here and try again."
 
 
@@ -41,6 +42,7 @@ class Guard(ASGIMiddleware):
         """Let in whoever has a session. Raises NotSignedIn, Unavailable, and Forbidden for what others' sites send."""
         app = scope["litestar_app"]
         request: Ask = app.request_class(scope)
+        speak(request)
         if request.method not in {"GET", "HEAD"}:
             refuse_other_sites(request)
         visit: Visit | None = None
@@ -52,6 +54,11 @@ class Guard(ASGIMiddleware):
         scope["state"]["visit"] = visit
         scope["user"] = None if visit is None else Asker(app.state.pool, visit.verified.identity)
         await next_app(scope, receive, send)
+
+
+def speak(request: Ask) -> None:
+    """Answer in the visitor's language."""
+    i18n.speak(i18n.preferred(request.cookies.get(i18n.COOKIE), request.headers.get("accept-language", "")))
 
 
 def asker(request: Ask) -> Asker:
@@ -79,6 +86,13 @@ def way_back(request: Ask, page: str = "/login") -> str:
     if request.method not in {"GET", "HEAD"}:
         going = _split(request.headers.get("referer", "")).path
     return to(page, own_page(going))
+
+
+def page_before(request: Ask) -> str:
+    """The page of ours that a form was on, or the first one."""
+    before = _split(request.headers.get("referer", ""))
+    path = f"{before.path}?{before.query}" if before.query else before.path
+    return path if before.path in PUBLIC - {"/language"} else own_page(path)
 
 
 def to(page: str, going: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from specchem.db.session import Asker, Db
+from specchem.i18n import _
 from specchem.people.operations import get_me, get_plants
 
 
@@ -28,7 +29,7 @@ class Visitor:
 async def get_visitor(db: Db, me: Asker) -> Visitor:
     """The visitor of this request."""
     found = await get_me(db, me.user_id)
-    links = [Link("/", "My courses")]
+    links = [Link("/", _("My courses"))]
     looked_after = {role.plant_id for role in found.roles if role.plant_id is not None}
     if looked_after:
         links += [
@@ -37,9 +38,9 @@ async def get_visitor(db: Db, me: Asker) -> Visitor:
             if plant.id in looked_after
         ]
     if found.is_hr_admin or len(looked_after) > 1:
-        links.append(Link("/company", "Company" if found.is_hr_admin else "My plants"))
+        links.append(Link("/company", _("Company") if found.is_hr_admin else _("My plants")))
     if looked_after or found.is_hr_admin:
-        links.append(Link("/invitations", "Invitations"))
+        links.append(Link("/invitations", _("Invitations")))
     profile = found.profile
     return Visitor(
         f"{profile.first_name} {profile.last_name}",

@@ -1,23 +1,25 @@
 """The HTML door: every domain's pages, behind the session cookie."""
 
-from datetime import datetime
-from zoneinfo import ZoneInfo
-
 from jinja2 import Environment
-from litestar import Router
+from litestar import Router, post
+from litestar.datastructures import Cookie
 from litestar.di import Provide
 from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Redirect
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from specchem import i18n
 from specchem.auth import pages as auth
-from specchem.auth.forms import visit_of
-from specchem.auth.guard import Guard, asker
+from specchem.auth.forms import read, visit_of
+from specchem.auth.guard import Guard, asker, page_before
+from specchem.auth.visits import Ask
 from specchem.courses import pages as courses
 from specchem.enrollments import pages as enrollments
 from specchem.people import pages as people
 from specchem.reporting import pages as reporting
 
+YEAR = 365 * 24 * 3600  # seconds
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -27,26 +29,27 @@ def dress(engine: JinjaTemplateEngine) -> None:
     environment.autoescape = True
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["markdown"] = lambda text: Markup(MARKDOWN.render(text))  # noqa: S704  checked content
-    environment.filters["day"] = day
-    environment.filters["percent"] = percent
+    environment.add_extension("jinja2.ext.i18n")
+    environment.install_gettext_callables(i18n._, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["language"], environment.globals["LANGUAGES"] = i18n.language, i18n.LANGUAGES
+    for spoken in (i18n.day, i18n.minute, i18n.number, i18n.percent, i18n.told):
+        environment.filters[spoken.__name__] = spoken
 
 
-def day(moment: datetime | None, zone: ZoneInfo) -> str:
-    """A date by the plant's clock: 22 Nov 2026."""
-    return "" if moment is None else f"{moment.astimezone(zone):%-d %b %Y}"
-
-
-def percent(share: float) -> str:
-    """33.33 → 33 %; a trace is not nothing, and nearly all is not all."""
-    whole = round(share)
-    if 0 < share < 100:
-        whole = min(max(whole, 1), 99)
-    return f"{whole} %"
+@post("/language", status_code=303)
+async def choose(request: Ask) -> Redirect:
+    """Speak another language on this device from now on; back to the page the form was on."""
+    (wanted,) = await read(request, "language")
+    chosen = Cookie(
+        i18n.COOKIE, wanted if wanted in i18n.LANGUAGES else i18n.DEFAULT,
+        max_age=YEAR, httponly=True, samesite="lax",
+    )  # fmt: skip
+    return Redirect(page_before(request), status_code=303, cookies=[chosen])
 
 
 router = Router(
     "/",
-    route_handlers=[auth.router, enrollments.router, courses.router, people.router, reporting.router],
+    route_handlers=[choose, auth.router, enrollments.router, courses.router, people.router, reporting.router],
     dependencies={
         "me": Provide(asker, sync_to_thread=False),
         "visit": Provide(visit_of, sync_to_thread=False),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from specchem.auth.errors import AuthError, in_supabase_words
 from specchem.auth.forms import sentence_of
-from specchem.auth.guard import way_back
+from specchem.auth.guard import speak, way_back
 from specchem.auth.visits import Ask
 from specchem.db.refusals import FAULTS, translate
 from specchem.errors import (
@@ -59,6 +59,7 @@ def answer(request: Ask, error: Exception) -> Response[Any]:
         )
     if request.url.path.startswith(FOR_PROGRAMS) or request.url.path == "/healthz":
         return problem(request, known)
+    speak(request)
     if isinstance(known, NotSignedIn):
         address = way_back(request, "/two-factor" if isinstance(known, SecondFactorNeeded) else "/login")
         if not isinstance(known, SecondFactorNeeded):

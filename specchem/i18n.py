@@ -1,0 +1,155 @@
+"""The reader's language: sentences from the catalogs in ``locales/``, dates and numbers as they are written there.
+
+Templates and pages say ``_("…")``; a constant that is told later is marked ``N_("…")``. Sentences of errors, the
+database's among them, stay English in programs and logs, and are told to a person by ``told``.
+"""
+
+import gettext
+import io
+import re
+from contextvars import ContextVar
+from datetime import datetime, tzinfo
+from functools import cache
+from pathlib import Path
+
+from babel.core import Locale
+from babel.dates import format_datetime
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+
+LANGUAGES = {"en": "English", "es": "Español"}
+DEFAULT = "en"
+COOKIE = "specchem-language"
+HERE = Path(__file__).parent / "locales"
+HOLE = re.compile(r"%s|%\((\w+)\)s")
+
+_spoken: ContextVar[str] = ContextVar("language", default=DEFAULT)
+
+
+def speak(language: str) -> None:
+    """From here on, in this request, this language; one we do not speak is English."""
+    _spoken.set(language if language in LANGUAGES else DEFAULT)
+
+
+def language() -> str:
+    """The language of this request."""
+    return _spoken.get()
+
+
+def preferred(cookie: str | None, accepted: str) -> str:
+    """The language to speak: the one chosen on this device, else the first of ``Accept-Language`` that we speak."""
+    if cookie in LANGUAGES:
+        return cookie
+    wishes = []
+    for part in accepted[:200].split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            wishes.append((float(weight or 1), tag[:2].lower()))
+        except ValueError:
+            continue
+    wishes.sort(key=lambda wish: -wish[0])
+    return next((tag for weight, tag in wishes if tag in LANGUAGES and weight > 0), DEFAULT)
+
+
+def N_(sentence: str) -> str:  # noqa: N802  gettext's own name
+    """Mark a sentence that is told later."""
+    return sentence
+
+
+def _(sentence: str) -> str:
+    """The sentence in the reader's language."""
+    return _translations(language()).gettext(sentence)
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """The sentence for that number of things; ``%(num)s`` is the number."""
+    return _translations(language()).ngettext(one, many, number)
+
+
+def told(sentence: str) -> str:
+    """An error's sentence in the reader's language, with what was put into it."""
+    spoken = language()
+    if spoken == DEFAULT or not sentence:
+        return sentence
+    translations = _translations(spoken)
+    if (found := translations.gettext(sentence)) != sentence:
+        return found
+    for pattern, known in _patterns():
+        if match := pattern.fullmatch(sentence):
+            return _filled(translations.gettext(known), match.groups())
+    return sentence
+
+
+def day(moment: datetime | None, zone: tzinfo) -> str:
+    """A date by the plant's clock: 22 Nov 2026; nothing for none."""
+    return "" if moment is None else _date(moment.astimezone(zone), {"en": "d MMM y", "es": "d MMM y"})
+
+
+def minute(moment: datetime | None, zone: tzinfo) -> str:
+    """A date and time of day by the plant's clock; nothing for none."""
+    forms = {"en": "d MMM y, h:mm a", "es": "d MMM y, H:mm"}
+    return "" if moment is None else _date(moment.astimezone(zone), forms)
+
+
+def number(value: float) -> str:
+    """A number with the language's separators: 12,345."""
+    return format_decimal(value, locale=locale())
+
+
+def percent(share: float) -> str:
+    """33.33 → 33 %; a trace is not nothing, and nearly all is not all."""
+    whole = round(share)
+    if 0 < share < 100:
+        whole = min(max(whole, 1), 99)
+    return f"{whole} %"
+
+
+def locale() -> Locale:
+    """Babel's locale of the language. Spanish as in the United States, where our plants are."""
+    return _locale(language())
+
+
+def catalog(spoken: str) -> Catalog:
+    """A language's catalog as the file holds it."""
+    with (HERE / f"{spoken}.po").open("rb") as file:
+        return read_po(file, locale=spoken)
+
+
+def _date(moment: datetime, forms: dict[str, str]) -> str:
+    return format_datetime(moment, forms[language()], locale=locale())
+
+
+@cache
+def _locale(spoken: str) -> Locale:
+    return Locale.parse({"en": "en_US", "es": "es_US"}[spoken])
+
+
+@cache
+def _translations(spoken: str) -> gettext.NullTranslations:
+    if spoken == DEFAULT:
+        return gettext.NullTranslations()
+    # Compiled here and now: a file of machine code beside the text could be older than it.
+    compiled = io.BytesIO()
+    write_mo(compiled, catalog(spoken))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Sentences with holes, as what they look like when filled."""
+    known = [str(message.id) for message in catalog("es") if message.id and isinstance(message.id, str)]
+    holed = [one for one in known if HOLE.search(one)]
+    return [(re.compile("(.*)".join(map(re.escape, _solid(one)))), one) for one in holed]
+
+
+def _solid(sentence: str) -> list[str]:
+    """What stands between the holes."""
+    return [part.replace("%%", "%") for part in HOLE.sub("\0", sentence).split("\0")]
+
+
+def _filled(sentence: str, values: tuple[str, ...]) -> str:
+    solid = _solid(sentence)
+    return "".join(part + value for part, value in zip(solid, (*values, ""), strict=True))

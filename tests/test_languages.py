@@ -1,0 +1,103 @@
+"""Everything that is said is said in every language, and in the reader's."""
+
+import re
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from jinja2 import Environment
+
+from specchem import i18n
+from tests import messages
+
+TEMPLATES = messages.ROOT / "web" / "templates"
+OTHERS = [language for language in i18n.LANGUAGES if language != i18n.DEFAULT]
+HOLES = re.compile(r"%(?:\(\w+\))?s|%%|\{\w*\}")
+# What a reader is shown or told by a screen reader, and which HTML writes as an attribute.
+SHOWN = re.compile(r'\b(?:aria-label|title|alt|placeholder)="([^"]*)"')
+NAMES = {"SpecChem"}
+
+
+@pytest.fixture(scope="module")
+def found() -> Catalog:
+    return messages.extracted()
+
+
+def sentences(message: Message) -> list[str]:
+    return [message.string] if isinstance(message.string, str) else list(message.string)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_sentence_is_translated(found: Catalog, language: str) -> None:
+    known = i18n.catalog(language)
+    missing = [
+        one.id for one in found if one.id and not (known.get(one.id) and all(sentences(known[one.id])))
+    ]
+    assert not missing, "run `make messages`, and translate these"
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_catalog_holds_nothing_else(found: Catalog, language: str) -> None:
+    assert {one.id for one in i18n.catalog(language)} == {one.id for one in found}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_translation_keeps_what_is_put_in(language: str) -> None:
+    for message in i18n.catalog(language):
+        ids = [message.id] if isinstance(message.id, str) else list(message.id)
+        for said in sentences(message):
+            assert sorted(HOLES.findall(said)) == sorted(HOLES.findall(ids[-1])), message.id
+
+
+@pytest.mark.parametrize("page", sorted(TEMPLATES.rglob("*.html")), ids=lambda page: page.name)
+def test_no_template_speaks_past_the_catalog(page: Path) -> None:
+    tokens = list(Environment(extensions=["jinja2.ext.i18n"]).lex(page.read_text()))
+    translating, text = False, []
+    for (_, _, before), (_, kind, value) in pairwise(
+        [(0, "", ""), *[t for t in tokens if t[1] != "whitespace"]]
+    ):
+        if before == "{%":
+            translating = value in {"trans", "pluralize"} or (translating and value != "endtrans")
+        if kind == "data" and not translating:
+            text.append(value)
+    whole = re.sub(r"\{#.*?#\}", "", "\0".join(text), flags=re.DOTALL)
+    shown = [*SHOWN.findall(whole), *re.sub(r"<[^>]*>", "\n", whole).splitlines()]
+    left = {word for line in shown for word in re.findall(r"[^\W\d_]{2,}", line)} - NAMES
+    assert not left
+
+
+async def test_a_sentence_with_something_in_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    i18n.speak("es")
+    try:
+        assert i18n.told("Already enrolled in this course.") == "Ya está inscrito en este curso."
+        assert '"marking"' in i18n.told(
+            'Your answers support 40 %, not 90 %: section "marking" is still open.'
+        )
+        assert i18n.told("Nobody wrote this sentence.") == "Nobody wrote this sentence."
+    finally:
+        i18n.speak("en")
+    assert i18n.told("Already enrolled in this course.") == "Already enrolled in this course."
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "spoken"),
+    [
+        (None, "", "en"), (None, "es-MX,es;q=0.9,en;q=0.8", "es"), (None, "fr,es;q=0.2,en;q=0.5", "en"),
+        ("es", "en", "es"), ("xx", "es", "es"), (None, "es;q=0", "en"), (None, "es;q=x, de", "en"),
+    ],
+)  # fmt: skip
+def test_which_language_is_spoken(cookie: str | None, accepted: str, spoken: str) -> None:
+    assert i18n.preferred(cookie, accepted) == spoken
+
+
+def test_dates_and_numbers_are_written_as_in_the_language() -> None:
+    moment, zone = datetime(2026, 1, 2, 3, 4, tzinfo=UTC), ZoneInfo("America/New_York")
+    assert (i18n.day(moment, zone), i18n.number(12345)) == ("1 Jan 2026", "12,345")
+    i18n.speak("es")
+    try:
+        assert i18n.day(moment, zone) == "1 ene 2026"
+    finally:
+        i18n.speak("en")
