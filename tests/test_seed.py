@@ -9,7 +9,7 @@ import pytest
 
 from specchem import seed
 from specchem.db.database import Database
-from specchem.errors import Stopped
+from specchem.errors import Conflict, Stopped
 from tests.unchanged import all_rows
 
 SLUG = "function-specific-hazmat"
@@ -82,7 +82,7 @@ async def test_a_published_version_never_changes(
     edited("marking.yaml", "The price per gallon", "The price per litre")
     await ask(fresh, "delete from plants where name = 'Atlanta, GA'")
     before = await everything(fresh)
-    with pytest.raises(Stopped, match=f"{SLUG} 1.0 is published.*raise the version"):
+    with pytest.raises(Conflict, match=f"{SLUG} 1.0 is published.*raise the version"):
         await seed.seed(fresh.owner)
     assert await everything(fresh) == before  # all or nothing: not even the plant
 
@@ -90,7 +90,6 @@ async def test_a_published_version_never_changes(
 async def test_a_new_version_is_loaded_and_the_record_kept(
     fresh: Database, edited: Callable[[str, str, str], None]
 ) -> None:
-    kept = {"enrollments", "progress", "profiles", "plants", "admin_roles"}
     before = await everything(fresh)
     edited("course.yaml", 'version: "1.0"', 'version: "1.1"')
     edited("marking.yaml", "The price per gallon", "The price per litre")
@@ -98,8 +97,20 @@ async def test_a_new_version_is_loaded_and_the_record_kept(
     await seed.seed(fresh.owner, said.append)
     await seed.seed(fresh.owner, said.append)
     after = await everything(fresh)
-    assert {name for name in before if before[name] != after[name]} == {"courses", "question_choices"}
-    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    content = {"courses", "sections", "questions", "question_choices", "answer_keys"}
+    assert {name for name in before if before[name] != after[name]} == content
+    # Whoever takes the version before goes on in it; nobody new is enrolled in it.
+    offered = await ask(
+        fresh,
+        "select string_agg(version || ' ' || is_published || ' ' || (superseded_at is null), ', ' order by version)"
+        f" from courses where slug = '{SLUG}'",
+    )
+    assert offered == "1.0 true false, 1.1 true true"
+    for unit, version in {"gallon": "1.0", "litre": "1.1"}.items():
+        asked = (
+            "select c.version from question_choices q join courses c on c.id = q.course_id where q.text = "
+        )
+        assert await ask(fresh, f"{asked}'The price per {unit}'") == version
     assert said == [f"Loaded course {SLUG} 1.1: 12 sections"]
 
 

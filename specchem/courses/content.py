@@ -3,6 +3,7 @@ r"""Reads a course from its folder, and says everything that is wrong with it at
 courses/<slug>/course.yaml      what the course is, and its sections in order
 courses/<slug>/<section>.md     `# Title`, then what the section teaches
 courses/<slug>/<section>.yaml   its questions; a section without this file asks none
+courses/<slug>/<language>/      the same files in another language: words alone, for the same keys
 """
 
 import hashlib
@@ -79,10 +80,44 @@ class _About(_Model):
     published: bool
 
 
+class ChoiceWords(_Model):
+    """A choice in another language."""
+
+    key: Key
+    text: Line1000
+
+
+class QuestionWords(_Model):
+    """A question in another language; what is right, and the rule, do not change with it."""
+
+    key: Key
+    prompt: Line1000
+    choices: tuple[ChoiceWords, ...]
+    explanation: Line2000
+
+
+class SectionWords(_Model):
+    """A section in another language."""
+
+    key: Key
+    title: Line200
+    body: Body
+    questions: tuple[QuestionWords, ...] = ()
+
+
+class Translation(_Model):
+    """The course in another language, section by section."""
+
+    language: Language
+    title: Line200
+    sections: tuple[SectionWords, ...]
+
+
 class Course(_About):
     """A whole course, its sections in the order they are taught."""
 
     sections: tuple[Section, ...]
+    translations: tuple[Translation, ...] = ()
 
 
 class _CourseFile(_About):
@@ -91,6 +126,14 @@ class _CourseFile(_About):
 
 class _QuestionsFile(_Model):
     questions: Annotated[tuple[Question, ...], Field(min_length=1)]
+
+
+class _TitleFile(_Model):
+    title: Line200
+
+
+class _WordsFile(_Model):
+    questions: Annotated[tuple[QuestionWords, ...], Field(min_length=1)]
 
 
 class Problem(NamedTuple):
@@ -124,12 +167,17 @@ def read_course(folder: Path) -> Course:
         _refuse_unlisted(folder, about.sections, file.problems)
     if file.problems or not about:
         raise ContentError(file.problems)
-    return Course(**about.model_dump(exclude={"sections"}), sections=tuple(sections))
+    course = Course(**about.model_dump(exclude={"sections"}), sections=tuple(sections))
+    spoken = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    translations = [_read_translation(path, course, file.problems) for path in spoken]
+    if file.problems:
+        raise ContentError(file.problems)
+    return course.model_copy(update={"translations": tuple(one for one in translations if one)})
 
 
 def content_hash(course: Course) -> str:
-    """SHA-256, in hex, of what is taught and asked; publishing the course does not change it."""
-    content = course.model_dump(mode="json", exclude={"published"})
+    """SHA-256, in hex, of what is taught and asked; publishing or translating the course does not change it."""
+    content = course.model_dump(mode="json", exclude={"published", "translations"})
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -151,6 +199,13 @@ def _read_section(course: "_File", key: str, at: "Place") -> Section | None:
     if not page.path.exists():
         course.fault(at, f'section "{key}" has no {key}.md')
         return None
+    if (told := _page(page)) is None:
+        return None
+    return page.check(Section, {"key": key, **told, "questions": asked.questions if asked else ()})
+
+
+def _page(page: "_File") -> dict[str, str] | None:
+    """A section's title and body; None where they cannot be told, with the reason noted."""
     if (text := page.text()) is None:
         return None
     title, _, body = text.partition("\n")
@@ -160,10 +215,40 @@ def _read_section(course: "_File", key: str, at: "Place") -> Section | None:
     for line, message in _markdown_faults(body):
         page.fault(line + 1, message)
     page.lines = {(): 1, ("body",): 2}
-    questions = asked.questions if asked else ()
-    return page.check(
-        Section, {"key": key, "title": title[2:], "body": body.strip("\n"), "questions": questions}
+    return {"title": title[2:], "body": body.strip("\n")}
+
+
+def _read_translation(folder: Path, course: Course, problems: list[Problem]) -> Translation | None:
+    """The course in the language that the folder is named after, held against the course itself."""
+    if not re.search(_LANGUAGE, folder.name) or folder.name == course.language:
+        problems.append(Problem(folder, 1, "a folder must be named after another language, like es"))
+        return None
+    file = _File(folder / "course.yaml", problems)
+    title = file.check(_TitleFile, file.data())
+    sections = [_read_words(folder, section, problems) for section in course.sections]
+    _refuse_unlisted(folder, [section.key for section in course.sections], problems)
+    if title is None or not all(sections):
+        return None
+    return Translation(
+        language=folder.name, title=title.title, sections=tuple(one for one in sections if one)
     )
+
+
+def _read_words(folder: Path, section: Section, problems: list[Problem]) -> SectionWords | None:
+    page, quiz = (_File(folder / f"{section.key}{end}", problems) for end in (".md", ".yaml"))
+    asked = quiz.check(_WordsFile, quiz.data()) if section.questions or quiz.path.exists() else None
+    if section.questions and asked is None:
+        return None
+    questions = asked.questions if asked else ()
+    if _keys(questions) != _keys(section.questions):
+        quiz.fault(("questions",), "the questions and their choices must have the keys of the course's own")
+    if (told := _page(page)) is None:
+        return None
+    return page.check(SectionWords, {"key": section.key, **told, "questions": questions})
+
+
+def _keys(questions: Iterable[Question | QuestionWords]) -> list[tuple[str, list[str]]]:
+    return [(one.key, [choice.key for choice in one.choices]) for one in questions]
 
 
 def _refuse_unlisted(folder: Path, keys: Iterable[str], problems: list[Problem]) -> None:

@@ -19,25 +19,37 @@ async def get_courses(db: Db, page: Page = FIRST_PAGE) -> list[CourseRow]:
     )  # fmt: skip
 
 
-async def get_course_content(db: Db, slug: str) -> CourseContent:
-    """A course with its sections and questions, without answers. Raises NotFound."""
+async def get_course_content(db: Db, slug: str, language: str | None = None) -> CourseContent:
+    """A course with its sections and questions, without answers. Raises NotFound.
+
+    Of its versions the one that the caller was enrolled in last, else the one that is published, else the newest;
+    in ``language`` where the course is said in it, else in its own.
+    """
     return await db.one(
         CourseContent,
         """
-        select c.id, c.slug, c.title, c.version, coalesce((
+        select c.id, c.slug, coalesce(c.translations -> $2 ->> 'title', c.title) as title, c.version,
+            case when c.translations ? $2 then $2 else c.language end as language, coalesce((
             select jsonb_agg(jsonb_build_object(
-                'key', s.key, 'title', s.title, 'body', s.body, 'questions', coalesce((
+                'key', s.key, 'title', coalesce(s.translations -> $2 ->> 'title', s.title),
+                'body', coalesce(s.translations -> $2 ->> 'body', s.body), 'questions', coalesce((
                     select jsonb_agg(jsonb_build_object(
-                        'key', q.key, 'prompt', q.prompt, 'multiple', q.multiple, 'choices', coalesce((
-                            select jsonb_agg(jsonb_build_object('key', o.key, 'text', o.text) order by o.position)
+                        'key', q.key, 'prompt', coalesce(q.translations -> $2 ->> 'prompt', q.prompt),
+                        'multiple', q.multiple, 'choices', coalesce((
+                            select jsonb_agg(jsonb_build_object(
+                                'key', o.key, 'text', coalesce(o.translations -> $2 ->> 'text', o.text))
+                                order by o.position)
                             from question_choices o
                             where o.course_id = q.course_id and o.section_key = q.section_key
                                 and o.question_key = q.key), '[]')) order by q.position)
                     from questions q where q.course_id = s.course_id and q.section_key = s.key), '[]'))
                 order by s.position)
             from sections s where s.course_id = c.id), '[]') as sections
-        from courses c where c.slug = $1""",
+        from courses c where c.slug = $1
+        order by (select max(e.enrolled_at) from enrollments e where e.course_id = c.id and e.user_id = app.me())
+            desc nulls last, c.is_published desc, c.superseded_at desc nulls first, c.created_at desc limit 1""",
         slug,
+        language or "",
         missing=NO_COURSE,
     )
 
@@ -50,15 +62,17 @@ class Explanation(msgspec.Struct, frozen=True):
     citation: str
 
 
-async def get_explanations(db: Db, course: UUID, section: str) -> dict[str, Explanation]:
+async def get_explanations(
+    db: Db, course: UUID, section: str, language: str | None = None
+) -> dict[str, Explanation]:
     """The explanations of a section's questions that the caller has answered, by question."""
     rows = await db.all(
         Explanation,
         """
         select q.key as question_key, x.explanation, x.citation
-        from questions q cross join lateral app.explain(q.course_id, q.section_key, q.key) as x
+        from questions q cross join lateral app.explain(q.course_id, q.section_key, q.key, $3) as x
         where q.course_id = $1 and q.section_key = $2""",
-        course, section,
+        course, section, language,
     )  # fmt: skip
     return {row.question_key: row for row in rows}
 

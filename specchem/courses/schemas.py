@@ -13,8 +13,11 @@ class CourseRow(msgspec.Struct, frozen=True):
     slug: str
     title: str
     version: str
+    language: str
     is_published: bool
+    superseded_at: datetime | None
     content_hash: str | None
+    translations: dict[str, dict[str, str]]
     created_at: datetime
     updated_at: datetime
 
@@ -51,4 +54,5 @@ class CourseContent(msgspec.Struct, frozen=True):
     slug: str
     title: str
     version: str
+    language: str  # of these words: the one asked for, where the course is said in it
     sections: list[SectionOut]

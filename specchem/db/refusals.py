@@ -20,7 +20,10 @@ SENTENCES: dict[str, SpecChemError] = {
     "admin_roles_user_role_plant_unique": Conflict("The person has this role already."),
     "plants_name_unique": Conflict("There is a plant of this name already."),
     "plants_one_default": Conflict("There is a default plant already."),
-    "courses_slug_unique": Conflict("There is a course with this slug already."),
+    "courses_slug_version_unique": Conflict("There is this version of the course already."),
+    "courses_current_unique": Conflict(
+        "Another version of this course was published at that moment; try again."
+    ),
     "profiles_pkey": Conflict("This account has a profile already."),
     "profiles_email_unique": Conflict("There is a person with this e-mail address already."),
     "profiles_id_fkey": NotFound("There is no such account; create it first."),

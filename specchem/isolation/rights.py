@@ -17,6 +17,7 @@ WORDS: dict[str, Callable[[Kind, Row], bool]] = {
     "own": lambda kind, row: row.person == kind.name,
     "plant": lambda kind, row: row.plant in kind.looks_after,
     "open": lambda kind, row: row.is_open,
+    "not-open": lambda kind, row: not row.is_open,
     "all": lambda kind, row: True,
     "dev-admins": lambda kind, row: row.role == "dev_admin",
     "plant-without-role": lambda kind, row: row.plant in kind.looks_after and row.role is None,
@@ -62,7 +63,8 @@ def everybody(reach: str) -> Reach:
 SHOWN = everybody("open") | {"hr": "all", "dev": "all"}
 RECORD = {"associate": "own", "manager": "own plant", "hr": "all", "dev": "own"}
 DEV = {"dev": "all"}
-CONTENT = Rights(reads=SHOWN, creates=DEV, changes=DEV, created="*", changed="*", service="siud")
+DRAFTS = {"dev": "not-open"}  # what was published stays as it is
+CONTENT = Rights(reads=SHOWN, creates=DRAFTS, changes=DEV, created="*", changed="*", service="siud")
 CLOSED = Rights()
 
 TABLES: dict[str, Rights] = {
@@ -102,15 +104,15 @@ TABLES: dict[str, Rights] = {
         reads=SHOWN,
         creates=DEV,
         changes=DEV,
-        created="slug title version is_published",
-        changed="title version is_published",
+        created="slug title version language is_published content_hash translations",
+        changed="title version language is_published content_hash translations",
         service="siu",
     ),
     "public.sections": CONTENT,
     "public.questions": CONTENT,
     "public.question_choices": CONTENT,
     "public.answer_keys": Rights(
-        reads=DEV, creates=DEV, changes=DEV, created="*", changed="*", service="siud"
+        reads=DEV, creates=DRAFTS, changes=DEV, created="*", changed="*", service="siud"
     ),
     "public.enrollments": Rights(
         reads=RECORD,
@@ -162,7 +164,8 @@ FUNCTIONS: dict[str, str] = {
     "app.is_dev()": "authenticated",
     "app.visible_plants()": "authenticated",
     "app.refuse(integer,text)": "authenticated service_role specchem_api",
-    "app.explain(uuid,text,text)": "authenticated",
+    "app.empty_draft(uuid)": "authenticated",
+    "app.explain(uuid,text,text,text)": "authenticated",
     "app.my_sections(uuid)": "authenticated",
     "app.report_plant(uuid)": "authenticated",
     "app.visible_person(uuid)": "authenticated",
@@ -178,19 +181,21 @@ FUNCTIONS: dict[str, str] = {
 ENTERED = tuple(name for name in FUNCTIONS if name.startswith("public."))
 # What works behind the rules: triggers, and what they and the upgrade call. Nobody calls it by name.
 BEHIND = """
-    accept_invitation add_completion admit check_activity check_enrollment check_invitation check_plant check_profile
-    check_role chosen close count_answers count_enrollment count_person count_progress follow_account follow_invitation
-    follow_progress follow_status grade_answer guard_enrollment handle_new_user is_client keep_progress log_transition
-    move_progress note note_invitation note_role note_sign_in open_progress open_section prune_answers refuse_change
-    steps supported_percent take_try tidy touch try_key
+    accept_invitation add_completion admit check_activity check_enrollment check_invitation check_plant
+    check_profile check_role chosen close count_answers count_enrollment count_person count_progress follow_account
+    follow_invitation follow_progress follow_status grade_answer guard_enrollment handle_new_user is_client
+    keep_content keep_progress keep_version log_transition move_progress note note_invitation note_role note_sign_in
+    open_progress open_section prune_answers publish refuse_change steps supported_percent take_try tidy touch
+    try_key
 """.split()  # noqa: SIM905  read by people
 
 # What runs with its owner's eyes, past row security; everything else has the caller's.
 DEFINERS = """
-    check_activity check_invitation check_profile check_role count_answers count_enrollment count_person count_progress
-    count_success count_try explain follow_account follow_invitation follow_progress follow_status grade_answer
-    handle_new_user has_shown_enough is_dev is_hr keep_progress me move_progress my_sections note_failure
-    note_invitation note_role note_sign_in open_progress release session_ended visible_plants
+    check_activity check_invitation check_profile check_role count_answers count_enrollment count_person
+    count_progress count_success count_try empty_draft explain follow_account follow_invitation follow_progress
+    follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr keep_content keep_progress keep_version
+    me move_progress my_sections note_failure note_invitation note_role note_sign_in open_progress publish release
+    session_ended visible_plants
 """.split()  # noqa: SIM905
 ROLES = ("anon", "authenticated", "specchem_api", "service_role")
 

@@ -37,7 +37,7 @@ GUIDE_ENUMS = {
 GUIDE_UNIQUE = {
     "plants_name_unique": "UNIQUE (name)",
     "admin_roles_user_role_plant_unique": "UNIQUE NULLS NOT DISTINCT (user_id, role, plant_id)",
-    "courses_slug_unique": "UNIQUE (slug)",
+    "courses_slug_version_unique": "UNIQUE (slug, version)",
     "enrollments_user_course_unique": "UNIQUE (user_id, course_id)",
     "progress_user_course_unique": "UNIQUE (user_id, course_id)",
 }

@@ -20,14 +20,14 @@ create function app.check_enrollment() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     person record;
-    published boolean;
+    course record;
 begin
     select p.plant_id, p.status, t.is_active into person
     from public.profiles as p left join public.plants as t on t.id = p.plant_id where p.id = new.user_id;
     if not found then
         perform app.refuse(404, 'There is no such person.');
     end if;
-    select c.is_published into published from public.courses as c where c.id = new.course_id;
+    select c.is_published, c.superseded_at into course from public.courses as c where c.id = new.course_id;
     if not found then
         perform app.refuse(404, 'There is no such course.');
     end if;
@@ -37,8 +37,11 @@ begin
     if person.status <> 'active' or person.is_active is not true then
         perform app.refuse(409, 'Only active people of an open plant can be enrolled.');
     end if;
-    if not published then
+    if not course.is_published then
         perform app.refuse(409, 'This course is not published, so nobody can be enrolled in it.');
+    end if;
+    if course.superseded_at is not null then
+        perform app.refuse(409, 'There is a newer version of this course; enrol in that one.');
     end if;
     new.plant_id := person.plant_id;
     new.status := 'enrolled';
@@ -112,7 +115,7 @@ begin
     perform app.visible_person(person);
     return (
         select coalesce(json_agg(f), '[]') from (
-            select e.*, c.slug, c.title,
+            select e.*, c.slug, c.title, c.version, c.translations,
                 coalesce(g.progress_percent, 0) as progress_percent, g.current_section, g.last_active_at
             from public.enrollments as e
             left join public.courses as c on c.id = e.course_id

@@ -233,7 +233,8 @@ begin
         -- The limit keeps the learner's other answers, and their explanations, out of it.
         left join lateral (
             select * from public.question_events as r where r.id = s.id and r.user_id = learner limit 1) as e on true
-        left join lateral app.explain(e.course_id, e.section_key, e.question_key) as x on true
+        left join lateral app.explain(
+            e.course_id, e.section_key, e.question_key, e.response_meta ->> 'language') as x on true
     ) as found;
     if not honest then
         perform app.refuse(409, 'This id belongs to another event; send a new one.');

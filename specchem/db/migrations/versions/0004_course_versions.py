@@ -1,0 +1,10 @@
+"""Versions of a course side by side, and its words in other languages."""
+
+from specchem.db.migrations import run_page
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    run_page(__file__)
