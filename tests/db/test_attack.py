@@ -343,7 +343,7 @@ TEXTS = {
     "job_title": ("hana", "update profiles set job_title = X where id = :ana"),
     "email": ("hana", f"{PROFILE} (:nora, [Denver, CO], 'A', 'B', 'a@' || X)"),
     "course title": ("dev", "update courses set title = X"),
-    "course version": ("dev", "update courses set version = X"),
+    "course version": ("dev", "update courses set version = X where slug = 'draft'"),
 }  # fmt: skip
 OTHER_TEXTS = {
     "current_section of hazmat": (

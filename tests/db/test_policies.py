@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from specchem.courses.operations import get_course_content
 from specchem.errors import BadInput, Conflict, Forbidden, NotFound, SpecChemError
 from tests.db.refused import acting, refused, state
 from tests.world import World, right, wrong
@@ -168,10 +169,6 @@ WRITES: dict[str, tuple[str, str, type[SpecChemError] | None]] = {
     "publish a course": ("update courses set is_published = true where slug = 'draft'", "dev", None),
     "rename a course's slug": ("update courses set slug = 'other' where slug = 'draft'", "", Forbidden),
     "add a section": ("insert into sections values ({draft}, 's', 1, 'S', 'B')", "dev", Forbidden),
-    "rewrite a section": ("update sections set body = 'B' where position = 1", "dev", None),
-    "rewrite a question": ("update questions set prompt = 'Why?'", "dev", None),
-    "rewrite a choice": ("update question_choices set text = 'So.'", "dev", None),
-    "rewrite an answer key": ("update answer_keys set correct = '{a}'", "dev", None),
     "add a profile": (NEW_PROFILE, "hana", Forbidden),
     "rename ana": ("update profiles set first_name = 'Anna' where id = :ana", "hana", None),
     "suspend bo": ("update profiles set status = 'suspended' where id = :bo", "hana", None),
@@ -208,6 +205,80 @@ WRITES: dict[str, tuple[str, str, type[SpecChemError] | None]] = {
         Forbidden),
     "count by hand": ("update question_counters set wrong = 0", "", Forbidden),
 }  # fmt: skip
+
+
+REWRITES = {
+    "sections": "body = 'B'",
+    "questions": "prompt = 'Why?'",
+    "question_choices": "text = 'So.'",
+    "answer_keys": "correct = '{a}'",
+}
+
+
+@pytest.mark.parametrize("who", ["ana", "max", "hana", "dev"])
+@pytest.mark.parametrize("table", REWRITES)
+async def test_what_was_published_is_not_rewritten(people: World, table: str, who: str) -> None:
+    sql = f"update {table} set {REWRITES[table]} where course_id = $1"
+    if who != "dev":
+        async with people.acting(who) as db:
+            assert await db.run(sql, people.course["hazmat"]) == "UPDATE 0"
+        return
+    async with refused(people, who, Conflict) as db:
+        await db.run(sql, people.course["hazmat"])
+    # Withdrawn, it is still what people were asked.
+    async with people.acting(who) as db:
+        await db.run("update courses set is_published = false where id = $1", people.course["hazmat"])
+    async with refused(people, who, Conflict) as db:
+        await db.run(sql, people.course["hazmat"])
+
+
+async def test_a_draft_is_written_and_rewritten_by_the_dev_admin(people: World) -> None:
+    draft = people.course["draft"]
+    async with people.acting("dev") as db:
+        await db.run("insert into sections values ($1, 's', 1, 'S', 'Body')", draft)
+        assert await db.run("update sections set body = 'B' where course_id = $1", draft) == "UPDATE 1"
+        await db.run("select app.empty_draft($1)", draft)
+        assert await db.value("select count(*) from sections where course_id = $1", draft) == 0
+    async with refused(people, "hana") as db:
+        await db.run("select app.empty_draft($1)", draft)
+    async with refused(people, "dev", Conflict) as db:
+        await db.run("select app.empty_draft($1)", people.course["hazmat"])
+    async with refused(people, "dev", Conflict) as db:
+        await db.run("insert into sections values ($1, 'new', 99, 'S', 'Body')", people.course["hazmat"])
+    async with refused(people, "dev", Conflict) as db:
+        await db.run("update courses set version = '9' where id = $1", people.course["hazmat"])
+
+
+async def test_a_language_is_added_to_a_published_version_and_then_stays(people: World) -> None:
+    hazmat = people.course["hazmat"]
+    add = "update sections set translations = translations || $2 where course_id = $1"
+    async with people.acting("dev") as db:
+        assert await db.run(add, hazmat, {"fr": {"title": "T"}}) == "UPDATE 12"
+    async with refused(people, "dev", Conflict) as db:
+        await db.run(add, hazmat, {"fr": {"title": "U"}})
+    async with refused(people, "dev", Conflict) as db:
+        await db.run("update courses set translations = '{}' where id = $1", hazmat)
+
+
+async def test_a_newer_version_takes_the_place_of_the_one_before(people: World) -> None:
+    old = people.course["outside"]
+    async with people.acting("dev") as db:
+        new = await db.value(
+            "insert into courses (slug, title, version) values ('outside', 'Outside', '2') returning id"
+        )
+        await db.run("update courses set is_published = true where id = $1", new)
+        assert await db.value(
+            "select superseded_at is not null and is_published from courses where id = $1", old
+        )
+    async with refused(people, "hana", Conflict) as db:
+        await db.run("insert into enrollments (user_id, course_id) values ($1, $2)", people.person["bo"], old)
+    async with people.acting("hana") as db:
+        await db.run("insert into enrollments (user_id, course_id) values ($1, $2)", people.person["bo"], new)
+    # Ana takes the one before, and goes on in it.
+    async with people.acting("ana") as db:
+        assert (await get_course_content(db, "outside")).version == "1.0"
+    async with people.acting("bo") as db:
+        assert (await get_course_content(db, "outside")).version == "2"
 
 
 def written(people: World, sql: str) -> str:

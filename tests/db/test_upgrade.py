@@ -322,6 +322,12 @@ async def test_a_database_of_the_first_revision_is_brought_up(cluster: Cluster, 
         drop schema app cascade;
         drop table public.completion_counters, specchem.pruned_answers;
         drop table specchem.tries, specchem.settings, public.audit_events;
+        alter table public.courses drop column language, drop column superseded_at, drop column translations,
+            drop constraint courses_slug_version_unique, add constraint courses_slug_unique unique (slug);
+        alter table public.sections drop column translations;
+        alter table public.questions drop column translations;
+        alter table public.question_choices drop column translations;
+        alter table public.answer_keys drop column translations;
         alter table public.invitations drop column revoked_at, drop column sent_at;
         create unique index invitations_open_email_unique on public.invitations (lower(email))
             where accepted_at is null;

@@ -139,7 +139,7 @@ create function app.empty_draft(course uuid) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if app.is_client() and not app.is_dev() then
-        raise insufficient_privilege using message = 'Courses are for dev admins.';
+        perform app.refuse(403, 'Courses are for dev admins.');
     end if;
     delete from public.sections as s where s.course_id = course;
 end $$;
