@@ -18,6 +18,7 @@ from specchem.enrollments.operations import get_user_enrollments
 from specchem.errors import BadInput, Conflict, NotFound
 from specchem.events.operations import TAKEN, get_latest_answers, record_activity_event, record_question_event
 from specchem.events.schemas import CreateActivityEvent, CreateQuestionEvent, LatestAnswer
+from specchem.i18n import language
 from specchem.people.visitor import Visitor, get_visitor
 from specchem.progress.operations import get_user_progress
 from specchem.progress.schemas import Progress
@@ -64,7 +65,7 @@ class Player:
 
 
 async def _player(db: Db, me: Asker, slug: str) -> Player:
-    course = await operations.get_course_content(db, slug)
+    course = await operations.get_course_content(db, slug, language())
     return Player(await get_visitor(db, me), course, *await _standing(db, me, course.id))
 
 
@@ -146,7 +147,7 @@ async def answer(
             course_id=player.course.id,
             section_key=section,
             question_key=question,
-            response_meta={"choices": choices},
+            response_meta={"choices": choices, "language": player.course.language},
         )
         try:
             async with db.attempt():
@@ -187,7 +188,7 @@ def _event_id(sent: str) -> UUID:
 
 async def _asked(db: Db, me: Asker, course_id: UUID, section: SectionOut) -> list[Asked]:
     answers = await get_latest_answers(db, me.user_id, course_id, section.key)
-    reasons = await operations.get_explanations(db, course_id, section.key)
+    reasons = await operations.get_explanations(db, course_id, section.key, language())
     return [
         Asked(question, answers.get(question.key), reasons.get(question.key), uuid4())
         for question in section.questions

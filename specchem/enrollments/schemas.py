@@ -45,6 +45,8 @@ class UserEnrollment(Enrollment, frozen=True):
 
     slug: str | None
     title: str | None
+    version: str | None
+    translations: dict[str, dict[str, str]] | None  # the title in other languages
     progress_percent: int
     current_section: str | None
     last_active_at: datetime | None

@@ -346,7 +346,7 @@ LINES: list[tuple[Operation, str, Given, Mapping[str, int]]] = [
     (people.is_user_plant_manager, "learner", lambda _: (LEARNER,), NOTHING),
     (people.is_user_hr_admin, "learner", lambda _: (LEARNER,), NOTHING),
     (courses.get_courses, "learner, manager, hr", lambda _: (), NOTHING),
-    (courses.get_course_content, "learner", lambda _: (SLUG,), NOTHING),
+    (courses.get_course_content, "learner", lambda _: (SLUG,), {"enrollments": 1}),
     # what writes
     (progress.mark_progress, "writer", lambda c: (WRITER, c.plain, MarkProgress(progress_percent=60)), WRITES),
     (progress.mark_progress, "writer", lambda c: (WRITER, c.hazmat, MarkProgress(current_section=c.section)), WRITES),

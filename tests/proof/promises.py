@@ -269,7 +269,42 @@ ALL: list[tuple[str, str, str, str]] = [
     ("questions_key_valid", "owner",
      "update public.questions set key = 'Not a key' where course_id = @draft and key = 'open'", "23514"),
     ("answer_keys_correct_some", "dev admin",
-     "update public.answer_keys set correct = '{}' where course_id = @quiz", "23514"),
+     "update public.answer_keys set correct = '{}' where course_id = @draft", "23514"),
+    ("sections.keeps", "dev admin", "update public.sections set body = 'B' where course_id = @quiz", "PT409"),
+    ("questions.keeps", "dev admin", "update public.questions set prompt = 'B' where course_id = @quiz", "PT409"),
+    ("question_choices.keeps", "dev admin",
+     "update public.question_choices set text = 'B' where course_id = @quiz", "PT409"),
+    ("answer_keys.keeps", "dev admin", "update public.answer_keys set citation = 'B' where course_id = @quiz", "PT409"),
+    ("courses.keeps_version", "dev admin", "update public.courses set version = '9' where id = @quiz", "PT409"),
+    ("app.keep_version sees everybody's enrolments", "dev admin", so(
+        "update public.courses set is_published = false where id = @quiz;"
+        " begin update public.courses set version = '9' where id = @quiz;"
+        " exception when sqlstate 'PT409' then null; end",
+        "select version <> '9' from public.courses where id = @quiz"), "0"),
+    ("courses.publishes_later", "dev admin", so(
+        "insert into public.courses (slug, title, version) select slug, title, '2' from public.courses"
+        " where id = @quiz; update public.courses set is_published = true where version = '2'"
+        " and slug = (select slug from public.courses where id = @quiz)",
+        "select superseded_at is not null from public.courses where id = @quiz"), "0"),
+    ("courses.publishes", "dev admin", so(
+        "insert into public.courses (slug, title, version, is_published) select slug, title, '2', true"
+        " from public.courses where id = @quiz",
+        "select superseded_at is not null from public.courses where id = @quiz"), "0"),
+    ("app.empty_draft", "associate", "select app.empty_draft(@draft)", "PT403"),
+    ("app.empty_draft empties", "dev admin", so(
+        "perform app.empty_draft(@draft)", "select count(*) = 0 from public.sections where course_id = @draft"), "0"),
+    ("courses_language_valid", "dev admin",
+     "insert into public.courses (slug, title, language) values ('new-course', 'New', 'E N')", "23514"),
+    ("courses_translations_object", "dev admin", "update public.courses set translations = '[]' where id = @draft",
+     "23514"),
+    ("sections_translations_object", "dev admin",
+     "update public.sections set translations = '[]' where course_id = @draft", "23514"),
+    ("questions_translations_object", "dev admin",
+     "update public.questions set translations = '[]' where course_id = @draft", "23514"),
+    ("question_choices_translations_object", "dev admin",
+     "update public.question_choices set translations = '[]' where course_id = @draft", "23514"),
+    ("answer_keys_translations_object", "dev admin",
+     "update public.answer_keys set translations = '[]' where course_id = @draft", "23514"),
     ("app.explain", "associate", so("perform 1", "select count(*) = 1 from app.explain(@quiz, 's', 'q')"), "0"),
     ("app.explain tells who has answered", "associate",
      so("perform 1", "select count(*) = 0 from app.explain(@draft, 's', 'q')"), "0"),

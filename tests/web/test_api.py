@@ -148,7 +148,7 @@ async def test_a_draft_course_is_unknown_to_learners(served: Served) -> None:
 
 async def test_content_has_the_promised_shape_and_no_answer(served: Served) -> None:
     content = (await served.get("ana", "/api/v1/courses/function-specific-hazmat")).json()
-    assert content.keys() == {"id", "slug", "title", "version", "sections"}
+    assert content.keys() == {"id", "slug", "title", "version", "language", "sections"}
     questions = [question for section in content["sections"] for question in section["questions"]]
     assert len(content["sections"]) >= 8
     assert len(questions) >= 40

@@ -235,6 +235,7 @@ async def test_an_explanation_is_told_for_the_question_that_was_answered_alone(o
 ABOUT_SIGNING_IN = {
     "/login": [("email", "ana@example.com"), ("password", PASSWORD)],
     "/logout": [],
+    "/language": [("language", "es")],
     "/forgot-password": [("email", "ana@example.com")],
     "/auth/confirm": [("type", "recovery"), ("token_hash", "0" * 56)],
     "/password": [("current", PASSWORD), ("password", PASSWORD + "!"), ("again", PASSWORD + "!")],
