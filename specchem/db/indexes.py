@@ -9,10 +9,11 @@ from pathlib import Path
 import asyncpg
 
 from specchem.db.session import Connection
-from specchem.errors import Stopped
+from specchem.errors import Stopped, Unavailable
 
 PAGE = Path(__file__).with_name("indexes.sql")
 LOCK = 7207_2025  # any number but the upgrade's
+PATIENCE = 6000  # tenths of a second
 STATEMENT = re.compile(r"^(create (?:unique )?index) (if not exists (\w+)\b[^;]+);", re.MULTILINE)
 
 # What somebody else is building just now is left to them.
@@ -28,14 +29,22 @@ INVALID = r"""
     order by is_left_over desc, name"""
 
 
-async def repair(connection: Connection, say: Callable[[str], None] = lambda _: None) -> bool:
+async def repair(
+    connection: Connection, say: Callable[[str], None] = lambda _: None, *, stays: bool = True
+) -> bool:
     """Build the indexes that are missing and build invalid ones anew; False when there was nothing to do.
 
-    No transaction may be open. Nobody is kept from reading or writing meanwhile. Broken off anywhere, the next call
-    goes on. Raises Stopped where two rows are alike that may not be.
+    No transaction may be open, and the connection stays with one server: a transaction pooler's does not. Nobody is
+    kept from reading or writing meanwhile. Broken off anywhere, the next call goes on. Raises Stopped where two rows
+    are alike that may not be, Unavailable while somebody else builds for long.
     """
     if not await _invalid(connection) and not await _missing(connection):
         return False
+    if not stays:
+        raise Stopped(
+            "The schema is this release's, but indexes are to be built, and not through a transaction pooler:"
+            " upgrade over the direct connection or the session pooler."
+        )
     async with _alone(connection):
         # Looked up anew: whoever was before us has done it.
         invalid, missing = await _invalid(connection), await _missing(connection)
@@ -81,12 +90,16 @@ async def _missing(connection: Connection) -> list[tuple[str, str]]:
 
 @asynccontextmanager
 async def _alone(connection: Connection) -> AsyncIterator[None]:
-    """One builder at a time. Asked for again and again: to wait for the lock would be to hold a snapshot, and the
-    builder waits for snapshots to go."""
+    """One builder at a time."""
     # A build waits for every transaction that was there before it, but not for ever.
     await connection.execute("set lock_timeout = '5min'; set statement_timeout = 0")
-    while not await connection.fetchval("select pg_try_advisory_lock($1)", LOCK):  # noqa: ASYNC110
+    # Asked for again and again: to wait for it would be to hold a snapshot, and a builder waits for snapshots to go.
+    for _ in range(PATIENCE):
+        if await connection.fetchval("select pg_try_advisory_lock($1)", LOCK):
+            break
         await asyncio.sleep(0.1)
+    else:
+        raise Unavailable("Somebody else is building indexes; upgrade again when that is done.")
     try:
         yield
     finally:

@@ -135,7 +135,7 @@ async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool
         sentence = (
             "The database is busy or restarting; an index is still to be built. Upgrade again in a moment."
         )
-        return await indexes.repair(connection, say) or upgraded
+        return await indexes.repair(connection, say, stays=":6543" not in url) or upgraded
     except GONE as error:
         raise Unavailable(sentence) from error
     except asyncpg.RaiseError as error:

@@ -143,3 +143,24 @@ async def test_of_several_repairs_at_once_one_does_the_work(cluster: Cluster, fr
     assert True in done
     assert sorted(line.split()[0] for line in said) == ["Building", "Index", "Upgrading"]
     assert await dump(cluster, fresh) == before
+
+
+async def test_nobody_waits_for_ever_for_another_builder(
+    fresh: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run(fresh.owner, "drop index profiles_active_plant_idx")
+    monkeypatch.setattr(indexes, "PATIENCE", 2)
+    async with connected(fresh.owner) as other:
+        await other.execute(f"select pg_advisory_lock({indexes.LOCK})")
+        with pytest.raises(Unavailable, match="Somebody else is building"):
+            await upgrade.upgrade(fresh.owner)
+    assert await upgrade.upgrade(fresh.owner) is True
+
+
+async def test_a_transaction_pooler_builds_no_index(fresh: Database) -> None:
+    """Its connection changes servers, and the lock would stay with one of them."""
+    async with connected(fresh.owner) as owner:
+        assert await indexes.repair(owner, stays=False) is False
+        await owner.execute("drop index profiles_active_plant_idx")
+        with pytest.raises(Stopped, match="over the direct connection or the session pooler"):
+            await indexes.repair(owner, stays=False)
