@@ -292,11 +292,12 @@ async def test_answers_by_rpc(authenticator: Opened, world: World) -> None:
 async def test_the_publishable_key_alone_calls_nothing(
     authenticator: Opened, world: World, function: str
 ) -> None:
-    arguments: dict[str, tuple[str, Any]] = {
-        "mark_progress": {"course": ("uuid", uuid4())}, "record_question_events": {"events": ("jsonb", [])}
-    }.get(function, {})  # fmt: skip
+    needed: dict[str, dict[str, tuple[str, Any]]] = {
+        "mark_progress": {"course": ("uuid", uuid4())},
+        "record_question_events": {"events": ("jsonb", [])},
+    }
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await rest(authenticator, world, None).rpc(function, **arguments)
+        await rest(authenticator, world, None).rpc(function, "POST", **needed.get(function, {}))
 
 
 def test_the_pages_example_names_what_there_is() -> None:
