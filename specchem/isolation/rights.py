@@ -182,7 +182,7 @@ BEHIND = """
     check_role chosen close count_answers count_enrollment count_person count_progress follow_account follow_invitation
     follow_progress follow_status grade_answer guard_enrollment handle_new_user is_client keep_progress log_transition
     move_progress note note_invitation note_role note_sign_in open_progress open_section prune_answers refuse_change
-    steps supported_percent take_try tidy touch try_key
+    refuse_ddl steps supported_percent take_try tidy touch try_key
 """.split()  # noqa: SIM905  read by people
 
 # What runs with its owner's eyes, past row security; everything else has the caller's.
