@@ -165,10 +165,17 @@ async def test_the_sql_is_the_upgrade(cluster: Cluster, tmp_path: Path) -> None:
     assert printed.stdout.startswith("begin;\n")
     assert printed.stdout.endswith("commit;\n")
     assert not printed.stderr
-    written = await meanwhile("db", "sql", "--write", str(tmp_path / "supabase" / "migrations"))
-    (file,) = (tmp_path / "supabase" / "migrations").iterdir()
-    assert written.stdout == f"Wrote {file}\n"
+    folder = tmp_path / "supabase"
+    written = await meanwhile("db", "sql", "--write", str(folder))
+    (file,) = (folder / "migrations").iterdir()
+    assert written.stdout.startswith(f"Wrote {file}\n")
+    assert written.stdout.endswith(f"Wrote {folder / 'config.toml'}\n")
     assert file.read_text() == printed.stdout
+    again = await meanwhile("db", "sql", "--write", str(folder))
+    assert (again.returncode, again.stdout) == (
+        0,
+        f"Nothing to write: {folder} holds this release already.\n",
+    )
 
     empty = await cluster.empty()
     await upgrade.supply_platform(empty.platform)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fetch Supabase's JavaScript clients, which the tests drive, into tests/clients/node_modules.
+# Fetch Supabase's JavaScript clients and command line, which the tests drive, into tests/clients/node_modules.
 set -euo pipefail
 source tools/node.sh 22
 
-echo "Setting up: Supabase's JavaScript clients"
+echo "Setting up: Supabase's JavaScript clients and command line"
 install_locked tests/clients

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from alembic.util import CommandError
 
-from specchem.cli.common import Url, in_words, on_database, out, say, write
+from specchem.cli.common import Url, in_words, on_database, out, say, settings_with, write
 from specchem.db import database, upgrade
 from specchem.db.database import Database
 from specchem.db.session import connected
-from specchem.errors import Stopped
 from specchem.seed import seed
+from specchem.supabase import project
 
 db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
@@ -48,21 +47,27 @@ def db_status(url: Url = None) -> None:
 
 @db_app.command("sql")
 def db_sql(
-    since: Annotated[str | None, typer.Option("--from", help="A revision; absent: from nothing.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Leave out the revisions up to this one.")
+    ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--write", help="A folder such as supabase/migrations, instead of stdout.")
+        Path | None,
+        typer.Option(
+            "--write",
+            help="The folder `supabase` of a project: write a migration and, once, a config.toml there.",
+        ),
     ] = None,
 ) -> None:
     """Write the upgrade as SQL, the very text that `db upgrade` runs."""
     with in_words():
-        try:
-            text = f"begin;\n{upgrade.script(since)}commit;\n"
-        except CommandError:
-            raise Stopped(f"There is no revision {since}.") from None
         if folder is None:
-            sys.stdout.write(text)
+            sys.stdout.write(project.whole(since))
             return
-        write(folder / f"{upgrade.head()}_specchem.sql", text)
+        missing = list(project.files(folder, settings_with(None).base_url, since))
+        for file, text in missing:
+            write(file, text)
+        if not missing:
+            out.print(f"Nothing to write: {folder} holds this release already.", markup=False)
 
 
 @db_app.command("seed")

@@ -17,6 +17,8 @@ from specchem.errors import Stopped
 from specchem.settings import Settings, is_loopback
 
 API = "specchem_api"  # requests: becomes `authenticated` for a transaction, and nothing else
+# Supabase Auth keeps a list of its own migrations; the schema that we supply has none.
+IS_SUPABASE = "select to_regclass('auth.schema_migrations') is not null"
 AUTH = "supabase_auth_admin"  # the local auth service: owns schema auth, sees nothing of ours
 
 
@@ -91,24 +93,28 @@ async def ensure_ready(database: Database) -> None:
 
 
 async def ensure_logins(database: Database) -> None:
-    """Let the login roles in with the passwords that ``login_url`` gives them. Needs the upgrade first."""
+    """Let the login roles in with the passwords that ``login_url`` gives them. Needs the upgrade first.
+
+    Where Supabase Auth itself runs, its login is its own: nobody but Supabase sets that password.
+    """
     owner = urlsplit(database.owner)
     if database.is_embedded or not owner.password:
         return
-    for url, role in ((database.api, API), (database.auth, AUTH)):
-        password = derived_password(unquote(owner.password), role)
-        if urlsplit(url).password != password or await _can_log_in(url):
-            continue
-        connection = await asyncpg.connect(database.owner)
-        try:
+    connection = await asyncpg.connect(database.owner)
+    try:
+        is_supabase = await connection.fetchval(IS_SUPABASE)
+        for url, role in ((database.api, API), *([] if is_supabase else [(database.auth, AUTH)])):
+            password = derived_password(unquote(owner.password), role)
+            if urlsplit(url).password != password or await _can_log_in(url):
+                continue
             # A verifier instead of the password: the statement may be logged.
             await connection.execute(f"alter role {role} password '{scram_verifier(password)}'")
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise Stopped(
-                f"Role {role} needs a password that the owner may not set; set it once by hand."
-            ) from error
-        finally:
-            await connection.close()
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise Stopped(
+            f"Role {role} needs a password that the owner may not set; set it once by hand."
+        ) from error
+    finally:
+        await connection.close()
 
 
 async def _can_log_in(url: str) -> bool:

@@ -1,7 +1,8 @@
 """Revisions and rules, in one transaction; the same text online and as a file for Supabase.
 
 Tables change by revision (``migrations/``). Functions, triggers, policies and grants are restated from
-``rules/`` whenever a page changed, so that the file is the truth.
+``rules/`` whenever a page changed, so that the file is the truth. The text finds out itself which revisions are
+missing, so that it may be run twice.
 """
 
 import hashlib
@@ -15,12 +16,22 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from specchem.db import indexes
 from specchem.db.refusals import BUSY
 from specchem.db.session import Connection
 from specchem.errors import Stopped, Unavailable
 
 HERE = Path(__file__).parent
 LOCK = 7207_2024  # any number, as long as every upgrade takes the same
+
+# The server is restarting, somebody ended us, or a lock was not to be had in time.
+GONE = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 BEFORE = """\
 set local client_min_messages = warning;
@@ -46,6 +57,26 @@ end $$;
 drop schema if exists app cascade;
 create schema app;
 revoke all on schema app from public;
+"""
+
+# In a string, so that what a revision changes is not looked up before it is known to be missing.
+STEP = """\
+do $specchem$ begin
+if {missing} then execute $revision$
+{text}$revision$;
+end if;
+end $specchem$;
+"""
+
+ARRIVED = """\
+do $$
+declare
+    stands text := (select version_num from specchem.alembic_version);
+begin
+    if stands is distinct from '{head}' then
+        raise exception 'The database is at revision %, from which this does not go on to {head}.', stands;
+    end if;
+end $$;
 """
 
 AFTER = """\
@@ -94,31 +125,36 @@ async def status(connection: Connection) -> Status:
 async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool:
     """Bring the database to this release; False when there was nothing to do.
 
-    All or nothing. Raises Stopped when the database cannot carry the product, Unavailable when it is busy.
+    All or nothing, and then the indexes, each by itself and without keeping anybody from writing. Raises Stopped when
+    the database cannot carry the product, Unavailable when it is busy.
     """
     connection = await asyncpg.connect(url)
+    sentence = BUSY
     try:
-        async with connection.transaction():
-            # Taken before looking, so that of two upgrades the second finds the first one's work.
-            await connection.execute(f"set local lock_timeout = '10s'; select pg_advisory_xact_lock({LOCK})")
-            before = await status(connection)
-            if before.current:
-                return False
-            await _check(connection, before)
-            say(f"Upgrading the database: {before.sentence()}")
-            await connection.execute(script(before.revision))
-            return True
-    except (
-        asyncpg.LockNotAvailableError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-    ) as error:
-        raise Unavailable(BUSY) from error
+        upgraded = await _upgrade(connection, say)
+        sentence = (
+            "The database is busy or restarting; an index is still to be built. Upgrade again in a moment."
+        )
+        return await indexes.repair(connection, say, stays=":6543" not in url) or upgraded
+    except GONE as error:
+        raise Unavailable(sentence) from error
     except asyncpg.RaiseError as error:
         raise Stopped(str(error)) from error
     finally:
         await connection.close()
+
+
+async def _upgrade(connection: Connection, say: Callable[[str], None]) -> bool:
+    async with connection.transaction():
+        # Taken before looking, so that of two upgrades the second finds the first one's work.
+        await connection.execute(f"set local lock_timeout = '10s'; select pg_advisory_xact_lock({LOCK})")
+        before = await status(connection)
+        if before.current:
+            return False
+        await _check(connection, before)
+        say(f"Upgrading the database: {before.sentence()}")
+        await connection.execute(script(before.revision, with_indexes=before.revision is None))
+        return True
 
 
 async def _check(connection: Connection, found: Status) -> None:
@@ -143,13 +179,18 @@ async def _check(connection: Connection, found: Status) -> None:
         raise Stopped("Schema auth is missing: run `specchem db upgrade` once with a superuser's connection.")
 
 
-def script(revision: str | None) -> str:
-    """The upgrade from a revision (None: from nothing) to this release, as SQL without transaction statements."""
+def script(since: str | None, *, with_indexes: bool = True) -> str:
+    """The upgrade from a revision (None: from anywhere) to this release, as SQL without transaction statements.
+
+    With indexes: those of ``indexes.sql`` too, which keep writers waiting where a table already holds much.
+    """
     pages = [f"-- {page.name}\n{page.read_text()}" for page in _pages("rules")]
     return "\n".join(
         [
             BEFORE.format(lock=LOCK),
-            _revisions(revision) if revision != head() else "",
+            *_steps(since),
+            ARRIVED.format(head=head()),
+            f"-- indexes.sql\n{indexes.PAGE.read_text()}" if with_indexes else "",
             *pages,
             AFTER.format(hash=rules_hash()),
         ]
@@ -193,16 +234,34 @@ def _pages(folder: str) -> list[Path]:
     return sorted((HERE / folder).glob("*.sql"))
 
 
-def _known_revisions() -> set[str]:
-    return {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}
+def _known_revisions() -> list[str]:
+    """From the first to the newest."""
+    return [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
-def _revisions(since: str | None) -> str:
+def _steps(since: str | None) -> list[str]:
+    """Each revision after one, to be taken where it is missing."""
+    known = _known_revisions()
+    if since is not None and since not in known:
+        raise Stopped(f"There is no revision {since}.")
+    steps = zip([None, *known], known, strict=False)
+    return [
+        STEP.format(
+            missing="to_regclass('specchem.alembic_version') is null"
+            if before is None
+            else f"(select version_num from specchem.alembic_version) = '{before}'",  # noqa: S608  our own revisions
+            text=_revisions(before, revision),
+        )
+        for before, revision in list(steps)[known.index(since) + 1 if since else 0 :]
+    ]
+
+
+def _revisions(since: str | None, until: str) -> str:
     """Alembic's own text for the revisions after one."""
     text = io.StringIO()
     config = _config()
     config.output_buffer = text
-    command.upgrade(config, f"{since or 'base'}:head", sql=True)
+    command.upgrade(config, f"{since or 'base'}:{until}", sql=True)
     return text.getvalue()
 
 

@@ -185,8 +185,8 @@ BEHIND = """
     check_profile check_role chosen close count_answers count_enrollment count_person count_progress follow_account
     follow_invitation follow_progress follow_status grade_answer guard_enrollment handle_new_user is_client
     keep_content keep_progress keep_version log_transition move_progress note note_invitation note_role note_sign_in
-    open_progress open_section prune_answers publish refuse_change steps supported_percent take_try tidy touch
-    try_key
+    open_progress open_section prune_answers publish refuse_change
+    refuse_ddl steps supported_percent take_try tidy touch try_key
 """.split()  # noqa: SIM905  read by people
 
 # What runs with its owner's eyes, past row security; everything else has the caller's.

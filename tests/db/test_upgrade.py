@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -41,9 +42,11 @@ async def dump(cluster: Cluster, database: Database) -> list[str]:
     return [line for line in text.decode().splitlines() if "restrict " not in line]
 
 
-async def psql(cluster: Cluster, url: str, sql: str) -> tuple[int | None, str]:
+async def psql(
+    cluster: Cluster, url: str, sql: str, *options: str, program: Path | None = None
+) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
-        cluster.server.bin_dir / "psql", "-XqAt", "-1", "-v", "ON_ERROR_STOP=1", url,
+        program or cluster.server.bin_dir / "psql", "-XqAt", *options, "-v", "ON_ERROR_STOP=1", url,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     said, _ = await process.communicate(sql.encode())
@@ -109,7 +112,7 @@ async def test_an_upgrade_without_the_platform_says_what_to_do(cluster: Cluster)
 
 async def test_the_file_for_supabase_gives_the_same_schema(cluster: Cluster, bare: Database) -> None:
     # guide-measured: generate / push / migrate, 0001_initial_schema.sql
-    code, said = await psql(cluster, bare.owner, upgrade.script(None))
+    code, said = await psql(cluster, bare.owner, upgrade.script(None), "-1")
     assert code == 0, said
     by_file = await dump(cluster, bare)
     assert await upgrade.upgrade(bare.owner) is False
@@ -121,7 +124,7 @@ async def test_the_file_for_supabase_gives_the_same_schema(cluster: Cluster, bar
 
 async def test_the_file_for_supabase_runs_on_what_stands(cluster: Cluster, fresh: Database) -> None:
     before = await dump(cluster, fresh)
-    code, said = await psql(cluster, fresh.owner, upgrade.script(upgrade.head()))
+    code, said = await psql(cluster, fresh.owner, upgrade.script(upgrade.head()), "-1")
     assert code == 0, said
     assert await dump(cluster, fresh) == before
 
@@ -276,7 +279,7 @@ async def test_another_products_schema_app_is_left_alone(cluster: Cluster, bare:
     before = await dump(cluster, bare)
     with pytest.raises(Stopped, match="Schema app holds tables"):
         await upgrade.upgrade(bare.owner)
-    code, said = await psql(cluster, bare.owner, upgrade.script(None))
+    code, said = await psql(cluster, bare.owner, upgrade.script(None), "-1")
     assert code
     assert "Schema app holds tables" in said
     assert await dump(cluster, bare) == before

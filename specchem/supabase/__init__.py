@@ -1,0 +1,1 @@
+"""What a Supabase project is set up with by Supabase's own command line."""
