@@ -126,7 +126,7 @@ async def _check(connection: Connection, found: Status) -> None:
     version = connection.get_server_version()
     if version.major < 15:
         raise Stopped(f"PostgreSQL {version.major} is too old; SpecChem needs 15 or newer.")
-    if found.revision is not None and found.revision not in _known_revisions():
+    if found.revision is not None and found.revision not in known_revisions():
         raise Stopped(
             f"The database is at revision {found.revision}, which this release does not know."
             " It was upgraded by a newer release; run that one."
@@ -154,6 +154,11 @@ def script(revision: str | None) -> str:
             AFTER.format(hash=rules_hash()),
         ]
     )
+
+
+def logins() -> str:
+    """The page that makes the login roles which are ours, as SQL."""
+    return (HERE / "rules" / "00_logins.sql").read_text()
 
 
 async def supply_platform(url: str) -> bool:
@@ -193,7 +198,8 @@ def _pages(folder: str) -> list[Path]:
     return sorted((HERE / folder).glob("*.sql"))
 
 
-def _known_revisions() -> set[str]:
+def known_revisions() -> set[str]:
+    """Those that this release can upgrade from, its own included."""
     return {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
