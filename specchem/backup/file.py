@@ -55,8 +55,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         """What is in it, in words."""
-        accounts = "with their accounts" if self.accounts else "without accounts"
-        return f"{self.people:,} people {accounts}, {self.answers:,} answers"
+        accounts = "with accounts" if self.accounts else "without accounts"
+        people = "1 person" if self.people == 1 else f"{self.people:,} people"
+        return f"{people} {accounts}, {self.answers:,} answers"
 
 
 def read(file: Path) -> Manifest:

@@ -35,7 +35,7 @@ set local statement_timeout = 0;
 set local lock_timeout = '10s';
 set local client_min_messages = warning;
 select pg_catalog.pg_advisory_xact_lock({lock});
-set local role "{owner}";
+set local role {owner};
 {logins}
 reset role;
 """
@@ -145,11 +145,8 @@ async def restore(
     is_older = (manifest.revision, manifest.rules) != (upgrade.head(), upgrade.rules_hash())
     if is_older:
         say(f"It was made by another release ({manifest.release}), and is brought to this one.")
-    before = (
-        BEFORE.format(lock=upgrade.LOCK, owner=manifest.owner, logins=upgrade.logins())
-        + (DROP if replace else "")
-        + (ACCOUNTS if whole else "")
-    )
+    before = BEFORE.format(lock=upgrade.LOCK, owner=_quoted(manifest.owner), logins=upgrade.logins())
+    before += (DROP if replace else "") + (ACCOUNTS if whole else "")
     with tempfile.NamedTemporaryFile("w", prefix="specchem-", suffix=".list", encoding="utf-8") as listed:
         listed.write("\n".join(await asyncio.to_thread(_contents, programs, file, whole=whole)))
         listed.flush()
@@ -186,7 +183,7 @@ async def _takes_accounts(
     if await connection.fetchval("select to_regrole(quote_ident($1)) is null", manifest.owner):
         raise Stopped(
             f"The tables in {file} belong to role {manifest.owner}, which this server does not have:"
-            f" make it first (create role {manifest.owner} login bypassrls)."
+            f" make it first (create role {_quoted(manifest.owner)} login bypassrls)."
         )
     return whole
 
@@ -244,8 +241,14 @@ def _after(manifest: Manifest, *, restate: bool) -> str:
     trigger of ours yet.
     """
     rows = msgspec.json.encode(manifest.rows).decode().replace("'", "''")
-    rules = f'set local role "{manifest.owner}";\n{upgrade.script(manifest.revision)}' if restate else ""
+    rules = (
+        f"set local role {_quoted(manifest.owner)};\n{upgrade.script(manifest.revision)}" if restate else ""
+    )
     return f"{AFTER.format(rows=rows)}{rules}\ncommit;\n"
+
+
+def _quoted(role: str) -> str:
+    return '"' + role.replace('"', '""') + '"'
 
 
 def _progress(manifest: Manifest, say: Callable[[str], None]) -> Callable[[str], None]:

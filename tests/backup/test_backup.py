@@ -68,7 +68,7 @@ async def test_a_backup_is_one_whole_file_for_its_owner_alone(
 ) -> None:
     file = tmp_path / "world.backup"
     done = await backup(fresh.platform, file)
-    assert done.stdout == f"Wrote {file}: 12 people with their accounts, 0 answers.\n", done.stderr
+    assert done.stdout == f"Wrote {file}: 12 people with accounts, 0 answers.\n", done.stderr
     assert "Backing up" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["world.backup"]
     assert file.stat().st_mode & 0o777 == 0o600
@@ -224,7 +224,7 @@ async def test_a_restore_gives_the_same_database(
     assert (await backup(fresh.platform, file)).returncode == 0
     done = await restore(empty.platform, file)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Restored: 12 people with their accounts, 0 answers, as of 20")
+    assert done.stdout.startswith("Restored: 12 people with accounts, 0 answers, as of 20")
     bin_dir = cluster.server.bin_dir
     assert await dump(bin_dir, empty.platform) == await dump(bin_dir, fresh.platform)
 
