@@ -294,8 +294,9 @@ async def _run(
         if psql.stdin is not None:
             psql.stdin.close()
         done = await psql.wait()
-        if done and source.returncode is None:
-            source.kill()
+        if done:  # then nobody reads what pg_restore writes
+            with suppress(ProcessLookupError):
+                source.kill()
         await reading
         if await source.wait() or done:
             raise _sentence(*(refused or [("", "")])[0])
