@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +15,7 @@ import uvicorn
 import uvloop
 
 from specchem.auth.service.keys import KeyRing
+from specchem.backup.nightly import Nightly
 from specchem.db import embedded
 from specchem.db.database import Database
 from specchem.errors import Stopped
@@ -66,6 +68,7 @@ def run(
             lines = accounts_in_words()
         folder = embedded.default_folder(settings.data_dir)
         embedded.claim(folder)
+        nightly = _nightly(settings, where, say)
         config = uvicorn.Config(
             create_app(settings, where, KeyRing(folder), say),
             log_config=None,
@@ -75,10 +78,12 @@ def run(
         )
         server = Server(config, lambda: _ready(settings, lines, say))
         watch = asyncio.create_task(_watch(where, folder, say)) if where.is_embedded else None
+        backups = asyncio.create_task(nightly.tend()) if nightly is not None else None
         await asyncio.sleep(0)  # told to stop by now, we end here; from here on uvicorn hears it
         await server.serve(sockets=[listening])
-        if watch is not None:
-            watch.cancel()
+        for task in (watch, backups):
+            if task is not None:
+                task.cancel()
         if not server.started:
             raise Stopped("The server could not start; the reason is above.")
 
@@ -115,6 +120,13 @@ def _until_told(work: Callable[[], Coroutine[None, None, None]]) -> None:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def _nightly(settings: Settings, where: Database, say: Callable[[str], None]) -> Nightly | None:
+    if settings.backup_dir is None:
+        return None
+    keep = timedelta(days=settings.backup_keep)
+    return Nightly(where, settings.backup_dir.expanduser().resolve(), settings.backup_at, keep, say)
 
 
 async def _watch(where: Database, folder: Path, say: Callable[[str], None]) -> None:

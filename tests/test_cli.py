@@ -47,7 +47,7 @@ async def value(database: Database, sql: str, *values: object) -> object:
     [
         ((), ["serve", "doctor", "db", "people", "report", "settings"]),
         (("--help",), ["serve", "doctor", "db", "people", "report", "settings"]),
-        (("db", "--help"), ["upgrade", "status", "sql", "seed"]),
+        (("db", "--help"), ["upgrade", "status", "sql", "seed", "backup", "restore"]),
         (("people", "--help"), ["create", "can-see"]),
         (("doctor", "--help"), ["--isolation", "--html"]),
         (("people", "create", "--help"), ["email", "--plant", "--role"]),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from specchem.cli.common import Url, in_words, on_database, out, say, settings_with, write
+from specchem.cli.common import Url, err, in_words, on_database, out, say, settings_with, write
 from specchem.db import database, upgrade
 from specchem.db.database import Database
 from specchem.db.session import connected
@@ -79,3 +79,46 @@ def db_seed(url: Url = None) -> None:
         out.print("Plants and courses are in place.")
 
     on_database(url, work)
+
+
+@db_app.command("backup")
+def db_backup(
+    file: Annotated[Path, typer.Argument(help="Where to write it; readable for you alone.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    url: Url = None,
+) -> None:
+    """Write the database into one file, people's accounts with it (unless they are Supabase's)."""
+    from specchem.backup.making import back_up
+
+    async def work(where: Database) -> None:
+        made = await back_up(where, file, force=force, supabase=_has_supabase(url), say=say)
+        out.print(f"Wrote {file}: {made.sentence()}.", markup=False)
+
+    on_database(url, work, ready=False)
+
+
+@db_app.command("restore")
+def db_restore(
+    file: Annotated[Path, typer.Argument(help="What `specchem db backup` wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of all that SpecChem keeps there now.")
+    ] = False,
+    url: Url = None,
+) -> None:
+    """Bring a backup into an empty database, all or nothing; exit status 1 when what came is not well."""
+    from specchem.backup.restoring import restore  # it knows all our tables, as no other command here does
+
+    async def work(where: Database) -> list[str]:
+        made, wrong = await restore(where, file, replace=replace, supabase=_has_supabase(url), say=say)
+        out.print(f"Restored: {made.sentence()}, as of {made.made_at:%Y-%m-%d %H:%M} UTC.", markup=False)
+        return wrong
+
+    wrong = on_database(url, work, ready=False)
+    for line in wrong:
+        err.print(line, style="red", markup=False)
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _has_supabase(url: str | None) -> bool:
+    """Whether people sign in at Supabase, whose accounts are its own to keep."""
+    return settings_with(url).supabase_url is not None

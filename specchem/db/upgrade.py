@@ -162,7 +162,7 @@ async def _check(connection: Connection, found: Status) -> None:
     version = connection.get_server_version()
     if version.major < 15:
         raise Stopped(f"PostgreSQL {version.major} is too old; SpecChem needs 15 or newer.")
-    if found.revision is not None and found.revision not in _known_revisions():
+    if found.revision is not None and found.revision not in known_revisions():
         raise Stopped(
             f"The database is at revision {found.revision}, which this release does not know."
             " It was upgraded by a newer release; run that one."
@@ -195,6 +195,11 @@ def script(since: str | None, *, with_indexes: bool = True) -> str:
             AFTER.format(hash=rules_hash()),
         ]
     )
+
+
+def logins() -> str:
+    """The page that makes the login roles which are ours, as SQL."""
+    return (HERE / "rules" / "00_logins.sql").read_text()
 
 
 async def supply_platform(url: str) -> bool:
@@ -234,14 +239,14 @@ def _pages(folder: str) -> list[Path]:
     return sorted((HERE / folder).glob("*.sql"))
 
 
-def _known_revisions() -> list[str]:
-    """From the first to the newest."""
+def known_revisions() -> list[str]:
+    """Those that this release can upgrade from, from the first to its own."""
     return [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
 def _steps(since: str | None) -> list[str]:
     """Each revision after one, to be taken where it is missing."""
-    known = _known_revisions()
+    known = known_revisions()
     if since is not None and since not in known:
         raise Stopped(f"There is no revision {since}.")
     steps = zip([None, *known], known, strict=False)
