@@ -91,10 +91,11 @@ async def status(connection: Connection) -> Status:
     )
 
 
-async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool:
+async def upgrade(url: str, say: Callable[[str], None] = lambda _: None, *, restate: bool = False) -> bool:
     """Bring the database to this release; False when there was nothing to do.
 
-    All or nothing. Raises Stopped when the database cannot carry the product, Unavailable when it is busy.
+    All or nothing. ``restate``: put the rules back even where none is pending, because a hand changed what they made.
+    Raises Stopped when the database cannot carry the product, Unavailable when it is busy.
     """
     connection = await asyncpg.connect(url)
     try:
@@ -102,10 +103,10 @@ async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool
             # Taken before looking, so that of two upgrades the second finds the first one's work.
             await connection.execute(f"set local lock_timeout = '10s'; select pg_advisory_xact_lock({LOCK})")
             before = await status(connection)
-            if before.current:
+            if before.current and not restate:
                 return False
             await _check(connection, before)
-            say(f"Upgrading the database: {before.sentence()}")
+            say("Restating the rules." if before.current else f"Upgrading the database: {before.sentence()}")
             await connection.execute(script(before.revision))
             return True
     except (
