@@ -9,7 +9,6 @@ from specchem.db.session import Connection
 from specchem.isolation.lints import OURS
 
 OWNER = "the owner"
-WITH_OPTION = " with grant option"
 # Whatever an extension brought is the extension's.
 NOT_BROUGHT = "not exists (select from pg_depend e where e.deptype = 'e' and e.classid = {} and e.objid = {})"
 
@@ -173,17 +172,19 @@ RIGHTS = f"""
         select case c.relkind when 'v' then 'view ' when 'm' then 'materialized view ' when 'S' then 'sequence '
                 when 'f' then 'foreign table ' else 'table ' end || c.oid::regclass,
             c.oid::regclass::text, '', null, c.relowner, a.grantee, a.privilege_type, a.is_grantable
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace cross join aclexplode(c.relacl) a where {OURS}
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace cross join aclexplode(c.relacl) a
+        where {OURS} and {NOT_BROUGHT.format("'pg_class'::regclass", "c.oid")}
         union all
         select 'column ' || c.oid::regclass || '.' || quote_ident(t.attname), c.oid::regclass::text, '',
             quote_ident(t.attname), c.relowner, a.grantee, a.privilege_type, a.is_grantable
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        join pg_attribute t on t.attrelid = c.oid cross join aclexplode(t.attacl) a where {OURS}
+        join pg_attribute t on t.attrelid = c.oid and not t.attisdropped cross join aclexplode(t.attacl) a where {OURS}
         union all
         select 'function ' || p.oid::regprocedure, p.oid::regprocedure::text, 'function', null, p.proowner, a.grantee,
             a.privilege_type, a.is_grantable
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where {OURS}
+        cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+        where {OURS} and {NOT_BROUGHT.format("'pg_proc'::regclass", "p.oid")}
         union all
         -- Of what is made later in schema public, Supabase gives its three roles more or less, as it is older or newer.
         select 'schema ' || n.nspname, n.nspname::text, 'what is made later in schema', d.defaclobjtype::text,
@@ -262,9 +263,9 @@ def _grants(rights: list[asyncpg.Record], roles: dict[int, str], owner: str) -> 
         if to == owner:
             continue
         right = row["right"] + (f" ({row['column']})" if row["column"] else "")
-        right += WITH_OPTION if row["is_grantable"] else ""
         on = f"{row['what']} {row['name']}".strip()
-        yield Thing(
-            "grant", f"grant of {right} on {on} to {to}", {}, rests_on=frozenset({row["thing"]}), grant=(on, to, right),
-            drop="" if "later" in on else f"revoke {right.removesuffix(WITH_OPTION)} on {on} from {to}",
-        )  # fmt: skip
+        for held in (right, f"{right} with grant option") if row["is_grantable"] else (right,):
+            yield Thing(
+                "grant", f"grant of {held} on {on} to {to}", {}, rests_on=frozenset({row["thing"]}),
+                drop="" if "later" in on else f"revoke {right} on {on} from {to}", grant=(on, to, held),
+            )  # fmt: skip

@@ -26,8 +26,8 @@ SIGN_UP = (
 
 async def sign_up(seen: Seen) -> list[Said]:
     """A new account gets its profile, as Supabase Auth makes it: with auth on the search path and nothing else."""
-    if not seen.status.current:
-        return seen.unknown()
+    if unready := seen.unready():
+        return unready
     try:
         lands = await _signed_up(seen.connection)
     except asyncpg.PostgresError as error:
@@ -192,8 +192,8 @@ async def events(seen: Seen) -> list[Said]:
 
 
 async def _recounted(seen: Seen, view: str, what: str, volume: str) -> list[Said]:
-    if not seen.status.current:
-        return seen.unknown()
+    if unready := seen.unready():
+        return unready
     try:
         await seen.connection.execute(f"set local statement_timeout = '{PATIENCE}'")
         rows = await seen.connection.fetch(f"select * from app.{view}")  # noqa: S608  our own names

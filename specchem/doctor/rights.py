@@ -63,6 +63,7 @@ async def look_at_roles(seen: Seen) -> list[Said]:
         "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
     )
     if not bypasses:
+        seen.blind = True
         owner = await seen.connection.fetchval("select current_user")
         found.append(
             wrong(
@@ -115,7 +116,7 @@ async def policies_validated(seen: Seen) -> list[Said]:
         *await lints.broken(seen.connection),
     ]
     if broken and seen.drift:
-        return [seen.failed(f"{len(broken)} rules of the schema do not hold", "")]
+        return [seen.follows(f"{len(broken)} rules of the schema do not hold")]
     if broken:
         seen.altered = True
         return [wrong(one, "See docs/isolation.md for the rules of the schema.") for one in broken]
@@ -141,7 +142,7 @@ def _tried(seen: Seen, cells: list[matrix.Cell], what: str) -> list[Said]:
         return [cannot_tell('not tried: see "RLS policies validated"')]
     deviations = sum(cell.deviates for cell in cells)
     if deviations:
-        return [seen.failed(f"{deviations:,} of {len(cells):,} tries came out otherwise", "")]
+        return [seen.follows(f"{deviations:,} of {len(cells):,} tries came out otherwise")]
     return [ok(f"{len(cells):,} tries {what} came out as written")]
 
 

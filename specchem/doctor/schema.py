@@ -1,12 +1,20 @@
 """Revisions, rules and seed."""
 
-from specchem.courses.content import ContentError, content_hash, read_course
+from functools import cache
+
+from specchem.courses.content import ContentError, Course, content_hash, read_course
 from specchem.doctor.findings import Line, Said, cannot_tell, ok, wrong
 from specchem.doctor.seen import Seen
 from specchem.seed import COURSES, PLANTS
 
 UPGRADE = "Run `specchem db upgrade`."
 SEED = "Run `specchem db seed`; what is there stays."
+
+
+@cache
+def courses() -> list[Course]:
+    """What this installation brings. Raises ContentError."""
+    return [read_course(file.parent) for file in sorted(COURSES.glob("*/course.yaml"))]
 
 
 async def migrations_tried(seen: Seen) -> list[Said]:
@@ -42,12 +50,10 @@ async def auth_triggers(seen: Seen) -> list[Said]:
 
 async def seed_prepared(seen: Seen) -> list[Said]:
     """The courses' files can be read."""
-    slugs = []
-    for file in sorted(COURSES.glob("*/course.yaml")):
-        try:
-            slugs.append(read_course(file.parent).slug)
-        except ContentError as error:
-            return [wrong(f"a course cannot be read: {error}", "Correct the course's files.")]
+    try:
+        slugs = [course.slug for course in courses()]
+    except ContentError as error:
+        return [wrong(f"a course cannot be read: {error}", "Correct the course's files.")]
     if not slugs:
         return [wrong("this installation has no course", "Install SpecChem anew.")]
     return [ok(f"{len(PLANTS)} plants and the course {', '.join(slugs)} can be read")]
@@ -55,8 +61,8 @@ async def seed_prepared(seen: Seen) -> list[Said]:
 
 async def seed_run(seen: Seen) -> list[Said]:
     """Plants and courses are there."""
-    if not seen.status.current:
-        return seen.unknown()
+    if unready := seen.unready():
+        return unready
     plants = {
         row["name"]: row
         for row in await seen.connection.fetch("select name, is_active, is_default from public.plants")
@@ -86,17 +92,16 @@ async def seed_run(seen: Seen) -> list[Said]:
                     f"the default plant {name} is closed: whoever was not invited waits without a profile"
                 )
             )
-    for file in sorted(COURSES.glob("*/course.yaml")):
-        course = read_course(file.parent)
-        row = await seen.connection.fetchrow(
+    for course in courses():
+        loaded = await seen.connection.fetchrow(
             "select version, is_published, content_hash from public.courses where slug = $1", course.slug
         )
-        if row is None:
+        if loaded is None:
             found.append(wrong(f"course {course.slug} is missing", SEED))
-        elif row["content_hash"] != content_hash(course):
+        elif loaded["content_hash"] != content_hash(course):
             found.append(
                 wrong(
-                    f"course {course.slug} is not what this release brings: version {row['version']} is loaded,"
+                    f"course {course.slug} is not what this release brings: version {loaded['version']} is loaded,"
                     f" {course.version} is in the files",
                     SEED,
                 )

@@ -38,6 +38,8 @@ class Seen:
     reports: list[Said] = field(default_factory=list)
     # Is something wrong already that what comes after follows from?
     altered: bool = False
+    # Does row security hold the owner?
+    blind: bool = False
 
     async def compare(self) -> None:
         """Hold the schema against this release's, made beside."""
@@ -67,10 +69,26 @@ class Seen:
             ]
         return []
 
+    def unready(self) -> list[Said]:
+        """Why rows cannot be looked at, where they cannot."""
+        if not self.status.current:
+            return self.unknown()
+        if self.blind:
+            return [
+                cannot_tell(
+                    "row security holds the owner, who sees no rows", "Put that right, then ask again."
+                )
+            ]
+        return []
+
+    def follows(self, found: str) -> Said:
+        """Something does not work, as was to be expected after what was found before."""
+        return cannot_tell(
+            f"{found}; that follows from what is wrong elsewhere", "Put that right, then ask again."
+        )
+
     def failed(self, found: str, todo: str) -> Said:
         """Something does not work: by itself, or as was to be expected after what was found before."""
         if self.altered:
-            return cannot_tell(
-                f"{found}; that follows from what is wrong above", "Put that right, then ask again."
-            )
+            return self.follows(found)
         return wrong(found, todo)

@@ -232,7 +232,8 @@ async def statements(seen: Seen) -> list[Said]:
     if schema is None:
         how = (
             "`alter system set shared_preload_libraries = 'pg_stat_statements'`, restart the server, then"
-            " `create extension pg_stat_statements` (on Supabase: Database, Extensions)."
+            " `create schema monitoring; create extension pg_stat_statements schema monitoring`"
+            " (on Supabase: Database, Extensions)."
         )
         return [
             cannot_tell("pg_stat_statements is not installed, so nobody counts what statements take", how)
