@@ -8,7 +8,7 @@ import asyncpg
 from specchem.db import upgrade
 from specchem.db.cluster import Say
 from specchem.db.database import Database
-from specchem.db.session import connected, looking
+from specchem.db.session import LOCK_MS, connected, looking
 from specchem.doctor import record, rights, schema, server
 from specchem.doctor.findings import SECTION_OF, Finding, Line, Said
 from specchem.doctor.seen import Seen
@@ -64,6 +64,8 @@ async def opened(where: Database, settings: Settings, say: Say) -> AsyncIterator
     async with connected(where.platform) as platform:
         status = await upgrade.status(platform)
         async with looking(where.owner if status.revision else where.platform) as connection:
+            # Nobody waits for an examination, and it for nobody.
+            await connection.execute(f"set local lock_timeout = {LOCK_MS}")
             yield Seen(where, settings, connection, platform, say, status)
 
 

@@ -70,11 +70,21 @@ async def connection(seen: Seen) -> list[Said]:
     """Connect as the requests do, enter, and see that the limits on time are there."""
     if not seen.status.current:
         return seen.unknown()
-    pool = await open_pool(seen.where.api, 2)
+    pooler = ":6543" in seen.where.api  # by which the driver knows it
     try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as one:
-            found = await _as_requests_do(seen, one)
-            return found or await _pooler(seen, pool, one)
+        if not pooler and await changes_servers(seen.where.api):
+            return [
+                wrong(
+                    "a pooler in transaction mode answers the requests, and the driver takes it for a session's",
+                    "Let it listen on port 6543, by which the driver knows it, or give it a pool in session mode.",
+                )
+            ]
+        pool = await open_pool(seen.where.api, 1)
+        try:
+            async with pool.acquire(timeout=ACQUIRE_SECONDS) as one:
+                found = await _as_requests_do(seen, one)
+        finally:
+            await pool.close()
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # A sentence without the address, which may hold a password.
         said = f"{API} cannot log in and enter ({type(error).__name__})"
@@ -83,8 +93,29 @@ async def connection(seen: Seen) -> list[Said]:
                 said, "Check SPECCHEM_API_DATABASE_URL; `specchem db upgrade` sets the login's password."
             )
         ]
+    how = "through a pooler in transaction mode" if pooler else "for a session"
+    limits = f"a statement takes at most {STATEMENT_MS // 1000} s and waits {LOCK_MS // 1000} s for a lock"
+    return found or [ok(f"{API} logs in {how}, and enters; {limits}")]
+
+
+async def changes_servers(url: str) -> bool:
+    """Is there a pooler in transaction mode, which gives clients whichever server is free? Else each keeps its own."""
+    clients = [
+        await asyncpg.connect(url, statement_cache_size=0, command_timeout=ACQUIRE_SECONDS) for _ in range(2)
+    ]
+    seen: set[int] = set()
+    try:
+        for first, second in (clients, reversed(clients)):
+            for done in ("begin", "commit"):
+                await first.execute(done)
+                await second.execute(done)
+            await clients[0].execute("begin")
+            seen.add(await clients[0].fetchval("select pg_backend_pid()"))
+            await clients[0].execute("commit")
     finally:
-        await pool.close()
+        for client in clients:
+            client.terminate()
+    return len(seen) > 1
 
 
 async def _as_requests_do(seen: Seen, one: Connection) -> list[Said]:
@@ -99,6 +130,16 @@ async def _as_requests_do(seen: Seen, one: Connection) -> list[Said]:
         found.append(
             wrong("requests reach another database than the owner", "Correct SPECCHEM_API_DATABASE_URL.")
         )
+    if ":6543" not in seen.where.api and "0" in (
+        await one.fetchval("select current_setting('statement_timeout')"),
+        await one.fetchval("select current_setting('lock_timeout')"),
+    ):
+        found.append(
+            wrong(
+                "the limits on time that requests ask for are not taken",
+                "Let the pooler in between pass statement_timeout and lock_timeout on.",
+            )
+        )
     kept = await seen.connection.fetch(
         "select unnest(s.setconfig) as setting from pg_db_role_setting s join pg_roles r on r.oid = s.setrole"
         " where r.rolname = $1",
@@ -109,48 +150,6 @@ async def _as_requests_do(seen: Seen, one: Connection) -> list[Said]:
         for row in kept
     ]
     return found
-
-
-async def _pooler(seen: Seen, pool: asyncpg.Pool, one: Connection) -> list[Said]:
-    """Is there a pooler in between, and does the driver know what it does?"""
-    limits = f"a statement takes at most {STATEMENT_MS // 1000} s and waits {LOCK_MS // 1000} s for a lock"
-    if ":6543" in seen.where.api:
-        return [ok(f"{API} logs in through a pooler in transaction mode, and enters; {limits}")]
-    if await one.fetchval("select pg_backend_pid()") == one.get_server_pid():
-        told = await one.fetchrow(
-            "select current_setting('statement_timeout'), current_setting('lock_timeout')"
-        )
-        if told is None or "0" in tuple(told):
-            return [
-                wrong(
-                    "the limits on time of the requests' connection are not taken",
-                    "Look at the server's settings.",
-                )
-            ]
-        return [ok(f"{API} logs in and enters; {limits}")]
-    async with pool.acquire(timeout=ACQUIRE_SECONDS) as other:
-        if await changes_servers(one, other):
-            return [
-                wrong(
-                    "a pooler in transaction mode answers the requests, and the driver takes it for a session's",
-                    "Let it listen on port 6543, by which the driver knows it, or give it a pool in session mode.",
-                )
-            ]
-    return [ok(f"{API} logs in through a pooler in session mode, and enters; {limits}")]
-
-
-async def changes_servers(one: Connection, other: Connection) -> bool:
-    """Two clients of a pooler in transaction mode get whichever server is free; in session mode each keeps its own."""
-    seen: set[int] = set()
-    for first, second in ((one, other), (other, one)):
-        await first.execute("begin")
-        await second.execute("begin")
-        await first.execute("commit")
-        await second.execute("commit")
-        await one.execute("begin")
-        seen.add(await one.fetchval("select pg_backend_pid()"))
-        await one.execute("commit")
-    return len(seen) > 1
 
 
 async def auth(seen: Seen) -> list[Said]:
@@ -219,7 +218,7 @@ async def queries(seen: Seen) -> list[Said]:
     counted = f"since {since:%Y-%m-%d}" if since else "since the server counts"
     said = f"each of more than {UNUSED // 2**20} MB was used {counted}"
     if unused:
-        said = f"never used {counted}: {unused}; each has its reason (tests/db/test_lints.py), so leave them"
+        said = f"never used {counted}: {unused}; each has its reason, so let them be"
     return found or [ok(f"every index is there and valid; {said}")]
 
 
