@@ -215,6 +215,13 @@ async def read(connection: Connection) -> Catalog:
             row["oid"]: row["rolname"] for row in await connection.fetch("select oid, rolname from pg_roles")
         }
         await connection.execute("select set_config('search_path', $1, true)", before)
+        # Schema public belongs to whoever owns the database, as the platform or a superuser made it.
+        whose = {
+            "pg_database_owner",
+            await connection.fetchval(
+                "select datdba::regrole::text from pg_database where datname = current_database()"
+            ),
+        }
     owner = _most_frequent(row["facets"]["owner"] for row in found["table"])
     things: dict[str, Thing] = {}
     at: dict[Address, str] = {}
@@ -222,8 +229,8 @@ async def read(connection: Connection) -> Catalog:
         for row in rows:
             at[row["class"], row["oid"], row["sub"]] = row["words"]
             facets = {name: str(value) for name, value in row["facets"].items()}
-            # The platform's name for whoever owns the database, which is us.
-            if facets.get("owner") in {owner, "pg_database_owner"}:
+            ours = {owner, *(whose if row["words"] == "schema public" else ())}
+            if facets.get("owner") in ours:
                 facets["owner"] = OWNER
             things[row["words"]] = Thing(kind, row["words"], facets, row["make"], row["drop"])
     for words, rests_on in _rests_on(depends, at).items():

@@ -39,10 +39,14 @@ def told(found: list[Finding], state: str) -> dict[str, str]:
 
 @pytest.fixture(params=["everything", "little"])
 async def new(cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    """Upgraded and seeded, under either of Supabase's default privileges."""
+    """Upgraded and seeded, under either of Supabase's default privileges, the later with its owner of schema public."""
     database = await cluster.empty()
     await upgrade.supply_platform(database.platform)
     if request.param == "little":
+        await run(
+            database.platform,
+            "alter schema public owner to pg_database_owner; grant usage on schema public to postgres",
+        )
         for what in ("tables", "sequences", "functions"):
             await run(
                 database.owner,
@@ -92,6 +96,16 @@ async def test_what_an_owner_does_not_see_is_said_so(standing: Database) -> None
     assert len(unseen) == 2
     assert any(one.startswith("the server's disk does not show from here") for one in unseen)
     assert any(one.startswith("the owner does not see how long") for one in unseen)
+
+
+async def test_a_superuser_may_own_it(cluster: Cluster) -> None:
+    """As whoever goes on with the connection that a plain PostgreSQL's first upgrade takes."""
+    bare = await cluster.empty()
+    await upgrade.supply_platform(bare.platform)
+    await upgrade.upgrade(bare.platform)
+    await seed(bare.platform)
+    assert told(await findings(replace(bare, owner=bare.platform)), "wrong") == {}
+    await cluster.drop(bare)
 
 
 async def test_a_fault_is_named_and_it_alone(cluster: Cluster, fault: Fault) -> None:
