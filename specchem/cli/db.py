@@ -17,12 +17,18 @@ db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
 
 @db_app.command("upgrade")
-def db_upgrade(url: Url = None) -> None:
+def db_upgrade(
+    restate: Annotated[
+        bool,
+        typer.Option("--restate", help="Put the rules back even if none is pending: a hand changed them."),
+    ] = False,
+    url: Url = None,
+) -> None:
     """Bring the database to this release: revisions and rules, in one transaction."""
 
     async def work(where: Database) -> None:
         await database.ensure_ready(where)
-        changed = await upgrade.upgrade(where.owner, say)
+        changed = await upgrade.upgrade(where.owner, say, restate=restate)
         await database.ensure_logins(where)
         out.print(
             "The database is upgraded." if changed else "The database is up to date; nothing was touched."

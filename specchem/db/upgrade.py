@@ -122,16 +122,17 @@ async def status(connection: Connection) -> Status:
     )
 
 
-async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool:
+async def upgrade(url: str, say: Callable[[str], None] = lambda _: None, *, restate: bool = False) -> bool:
     """Bring the database to this release; False when there was nothing to do.
 
-    All or nothing, and then the indexes, each by itself and without keeping anybody from writing. Raises Stopped when
-    the database cannot carry the product, Unavailable when it is busy.
+    All or nothing, and then the indexes, each by itself and without keeping anybody from writing. ``restate``: put the
+    rules back even where none is pending, because a hand changed what they made. Raises Stopped when the database
+    cannot carry the product, Unavailable when it is busy.
     """
     connection = await asyncpg.connect(url)
     sentence = BUSY
     try:
-        upgraded = await _upgrade(connection, say)
+        upgraded = await _upgrade(connection, say, restate=restate)
         sentence = (
             "The database is busy or restarting; an index is still to be built. Upgrade again in a moment."
         )
@@ -144,15 +145,15 @@ async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool
         await connection.close()
 
 
-async def _upgrade(connection: Connection, say: Callable[[str], None]) -> bool:
+async def _upgrade(connection: Connection, say: Callable[[str], None], *, restate: bool) -> bool:
     async with connection.transaction():
         # Taken before looking, so that of two upgrades the second finds the first one's work.
         await connection.execute(f"set local lock_timeout = '10s'; select pg_advisory_xact_lock({LOCK})")
         before = await status(connection)
-        if before.current:
+        if before.current and not restate:
             return False
         await _check(connection, before)
-        say(f"Upgrading the database: {before.sentence()}")
+        say("Restating the rules." if before.current else f"Upgrading the database: {before.sentence()}")
         await connection.execute(script(before.revision, with_indexes=before.revision is None))
         return True
 
