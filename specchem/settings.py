@@ -4,7 +4,7 @@ import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, EmailStr, Field, HttpUrl, SecretStr, ValidationError
@@ -60,6 +60,23 @@ class Settings(BaseSettings):
     pool_size: Annotated[
         int, Field(description="Database connections for requests, at most.", ge=1, le=100)
     ] = 10
+
+    log_format: Annotated[
+        Literal["auto", "json", "text"],
+        Field(description="Lines on stderr: json, text, or auto: json where stderr is no terminal."),
+    ] = "auto"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        Field(description="The least that is logged. Absent: info as json, warning as text."),
+    ] = None
+    metrics_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="The bearer token that /metrics asks for. Absent: open to this machine's own programs"
+            " where HOST and PUBLIC_URL are this machine's, else closed.",
+            min_length=16,
+        ),
+    ] = None
 
     supabase_url: Annotated[
         HttpUrl | None,

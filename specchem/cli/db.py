@@ -6,14 +6,17 @@ from typing import Annotated
 
 import typer
 from alembic.util import CommandError
+from rich.table import Table
+from rich.text import Text
 
-from specchem.cli.common import Url, in_words, on_database, out, say, write
-from specchem.db import database, upgrade
+from specchem.cli.common import Url, in_words, on_database, out, say, show, write
+from specchem.db import database, slow, upgrade
 from specchem.db.database import Database
 from specchem.db.session import connected
 from specchem.errors import Stopped
 from specchem.seed import seed
 
+SHOWN = 200  # characters of a statement
 db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
 
@@ -63,6 +66,27 @@ def db_sql(
             sys.stdout.write(text)
             return
         write(folder / f"{upgrade.head()}_specchem.sql", text)
+
+
+@db_app.command("slow")
+def db_slow(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Statements, at most.")] = 10,
+    url: Url = None,
+) -> None:
+    """Say which statements took the database the most time since it began to count."""
+
+    async def work(where: Database) -> tuple[list[slow.Statement], bool]:
+        return await slow.slowest(where, limit)
+
+    found, hidden = on_database(url, work)
+    if hidden:
+        say(slow.HIDDEN)
+    shown = Table("total ms", "calls", "mean ms", "rows", "statement")
+    for one in found:
+        shown.add_row(
+            f"{one.total:,.0f}", f"{one.calls:,}", f"{one.mean:,.2f}", f"{one.rows:,}", Text(one.text[:SHOWN])
+        )
+    show(shown)
 
 
 @db_app.command("seed")

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from specchem.cli.common import Url, in_words, on_database, out, say, write
+from specchem.cli.common import Url, in_words, on_database, out, say, show, write
 from specchem.db.database import Database
 from specchem.db.session import looking
 from specchem.errors import Stopped
@@ -34,9 +33,8 @@ def doctor(
             return await matrix.prove(connection), broken
 
     cells, broken = on_database(url, work)
-    wide = Console(highlight=False, width=max(out.width, 150))  # fourteen kinds of people side by side
     for part in (*report.as_text(cells), report.LEGEND):
-        wide.print(part)
+        show(part)
     if html is not None:
         with in_words():
             write(html, report.as_html(cells, broken))
