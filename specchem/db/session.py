@@ -179,7 +179,7 @@ def _counted(method: Callable[..., Any]) -> Any:
 
 
 class Direct(asyncpg.Connection):
-    """A connection of a pool. ``sent`` hears of each round trip; asyncpg's own loggers of queries cost ten times that."""
+    """A connection of a pool. ``sent`` hears of each round trip; asyncpg's loggers of queries cost ten times that."""
 
     stays = True
     sent: Callable[[], None] = staticmethod(lambda: None)

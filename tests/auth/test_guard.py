@@ -39,8 +39,16 @@ def ending(session: Session, seconds: float = 10) -> Session:
 
 # ------------------------------------------------------------------------------------------------ who is let in
 
-# The description of the API, files of the look, and whether the server is well.
-OPEN = {"/healthz", "/api", "/api/{path:str}", "/api/openapi.json", "/static/{file_path:path}", "/static"}
+# The description of the API, files of the look, whether the server is well, and the metrics with their own door.
+OPEN = {
+    "/healthz",
+    "/metrics",
+    "/api",
+    "/api/{path:str}",
+    "/api/openapi.json",
+    "/static/{file_path:path}",
+    "/static",
+}
 
 
 async def test_every_route_has_a_doorkeeper_or_is_known_to_be_open(served: Served) -> None:
