@@ -69,7 +69,7 @@ async def test_without_a_session_exactly_the_public_pages_open(served: Served) -
         route.path: route.methods
         for route in served.app.routes
         if isinstance(route, HTTPRoute)
-        and not route.path.startswith(("/api", "/auth/v1", "/static", "/healthz"))
+        and not route.path.startswith(("/api", "/auth/v1", "/static", "/healthz", "/metrics"))
     }
     assert set(pages) > PUBLIC
     async with visiting(served) as tab:
