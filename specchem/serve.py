@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -19,9 +18,11 @@ from specchem.backup.nightly import Nightly
 from specchem.db import embedded
 from specchem.db.database import Database
 from specchem.errors import Stopped
+from specchem.logs import Voice
 from specchem.ready import be_ready, tell_settings
 from specchem.settings import Settings
 from specchem.web.app import create_app
+from specchem.web.watch import Watch
 
 WATCH_SECONDS = 2
 
@@ -49,10 +50,10 @@ def run(
     *,
     may_upgrade: bool,
     demo: bool,
-    say: Callable[[str], None],
+    voice: Voice,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises Stopped when it cannot start."""
-
+    say = voice.say
     listening = _listen(settings)
     # With port 0 the system chose one.
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
@@ -65,12 +66,12 @@ def run(
             from specchem.demo import accounts_in_words, make_demo  # nobody else needs it
 
             await make_demo(where, say)
-            lines = accounts_in_words()
+            lines = accounts_in_words() if voice.is_heard else []
         folder = embedded.default_folder(settings.data_dir)
         embedded.claim(folder)
         nightly = _nightly(settings, where, say)
         config = uvicorn.Config(
-            create_app(settings, where, KeyRing(folder), say),
+            Watch(create_app(settings, where, KeyRing(folder), voice.confide)),
             log_config=None,
             access_log=False,
             ws="none",
@@ -87,7 +88,6 @@ def run(
         if not server.started:
             raise Stopped("The server could not start; the reason is above.")
 
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     _until_told(whole)
 
 

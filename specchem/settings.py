@@ -5,7 +5,7 @@ import re
 from datetime import time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -90,6 +90,22 @@ class Settings(BaseSettings):
     backup_keep: Annotated[
         int, Field(description="Days after which a nightly backup is removed.", ge=1, le=3650)
     ] = 14
+    log_format: Annotated[
+        Literal["auto", "json", "text"],
+        Field(description="Lines on stderr: json, text, or auto: json where stderr is no terminal."),
+    ] = "auto"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        Field(description="The least that is logged. Absent: info as json, warning as text."),
+    ] = None
+    metrics_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="The bearer token that /metrics asks for. Absent: open to this machine's own programs"
+            " where HOST and PUBLIC_URL are this machine's, else closed.",
+            min_length=16,
+        ),
+    ] = None
 
     supabase_url: Annotated[
         HttpUrl | None,

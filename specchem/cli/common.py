@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from specchem.auth.errors import AuthError
 from specchem.db import database
@@ -54,6 +54,11 @@ def in_words() -> Iterator[None]:
         unknown = f"The database refused: {type(error).__name__}."
         err.print(str(known) if isinstance(known, SpecChemError) else unknown, style="red", markup=False)
         raise typer.Exit(1) from None
+
+
+def show(what: RenderableType) -> None:
+    """A table, with room for it also where there is no terminal to measure."""
+    Console(highlight=False, width=max(out.width, 150)).print(what)
 
 
 def settings_with(url: str | None) -> Settings:

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from specchem.cli.common import Url, err, in_words, on_database, out, say, settings_with, write
-from specchem.db import database, upgrade
+from specchem.cli.common import Url, err, in_words, on_database, out, say, settings_with, show, write
+from specchem.db import database, slow, upgrade
 from specchem.db.database import Database
 from specchem.db.session import connected
 from specchem.seed import seed
 from specchem.supabase import project
 
+SHOWN = 200  # characters of a statement
 db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 
 
@@ -74,6 +77,27 @@ def db_sql(
             write(file, text)
         if not missing:
             out.print(f"Nothing to write: {folder} holds this release already.", markup=False)
+
+
+@db_app.command("slow")
+def db_slow(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Statements, at most.")] = 10,
+    url: Url = None,
+) -> None:
+    """Say which statements took the database the most time since it began to count."""
+
+    async def work(where: Database) -> tuple[list[slow.Statement], bool]:
+        return await slow.slowest(where, limit)
+
+    found, hidden = on_database(url, work)
+    if hidden:
+        say(slow.HIDDEN)
+    shown = Table("total ms", "calls", "mean ms", "rows", "statement")
+    for one in found:
+        shown.add_row(
+            f"{one.total:,.0f}", f"{one.calls:,}", f"{one.mean:,.2f}", f"{one.rows:,}", Text(one.text[:SHOWN])
+        )
+    show(shown)
 
 
 @db_app.command("seed")

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from specchem.cli.common import Url, in_words, on_database, out, say, settings_with, write
+from specchem.cli.common import Url, in_words, on_database, out, say, settings_with, show, write
 from specchem.db.database import Database
 from specchem.db.session import looking
 from specchem.doctor.findings import Finding
@@ -84,9 +83,8 @@ def _isolation(html: Path | None, url: str | None) -> None:
             return await matrix.prove(connection), broken
 
     cells, broken = on_database(url, work)
-    wide = Console(highlight=False, width=max(out.width, 150))  # fourteen kinds of people side by side
     for part in (*report.as_text(cells), report.LEGEND):
-        wide.print(part)
+        show(part)
     if html is not None:
         with in_words():
             write(html, report.as_html(cells, broken))

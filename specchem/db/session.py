@@ -1,11 +1,11 @@
 """One transaction as one person: the only way a request reaches the database."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from functools import cache, cached_property, wraps
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
@@ -169,14 +169,43 @@ class Asker:
         return msgspec.json.decode(said, type=shape)
 
 
-class Pooler(asyncpg.Connection):
+def _counted(method: Callable[..., Any]) -> Any:
+    @wraps(method)
+    def sending(self: Any, *given: Any, **named: Any) -> Any:
+        self.sent()
+        return method(self, *given, **named)
+
+    return sending
+
+
+class Direct(asyncpg.Connection):
+    """A connection of a pool. ``sent`` hears of each round trip; asyncpg's loggers of queries cost ten times that."""
+
+    stays = True
+    sent: Callable[[], None] = staticmethod(lambda: None)
+
+    execute = _counted(asyncpg.Connection.execute)
+    fetch = _counted(asyncpg.Connection.fetch)
+    fetchrow = _counted(asyncpg.Connection.fetchrow)
+    fetchval = _counted(asyncpg.Connection.fetchval)
+
+
+class Pooler(Direct):
     """A connection through a transaction pooler: each transaction may get another server."""
 
     stays = False
 
 
-async def open_pool(url: str, size: int) -> Pool:
-    """A pool of connections as the requests' login role; opens none before the first is wanted."""
+async def open_pool(url: str, size: int, sent: Callable[[], None] = lambda: None) -> Pool:
+    """A pool of connections as the requests' login role; opens none before the first is wanted.
+
+    ``sent`` is called for each round trip.
+    """
+
+    async def opened(connection: Connection) -> None:
+        await prepare(connection)
+        cast(Direct, connection).sent = sent
+
     pooler = ":6543" in url
     # For the statement that enters as well: app.enter's own limits begin with the next.
     limits = {"statement_timeout": str(STATEMENT_MS), "lock_timeout": str(LOCK_MS)}
@@ -184,9 +213,9 @@ async def open_pool(url: str, size: int) -> Pool:
         url,
         min_size=0,
         max_size=size,
-        init=prepare,
+        init=opened,
         reset=_is_clean,
-        connection_class=Pooler if pooler else asyncpg.Connection,
+        connection_class=Pooler if pooler else Direct,
         # No prepared statement waits on the pooler's next server.
         statement_cache_size=0 if pooler else 200,
         server_settings={"application_name": "specchem", **({} if pooler else limits)},

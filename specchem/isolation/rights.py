@@ -170,6 +170,7 @@ FUNCTIONS: dict[str, str] = {
     "app.percent(bigint,bigint)": "authenticated",
     "app.enter(text,integer,integer)": "specchem_api",
     "app.release()": "specchem_api",
+    "app.volume()": "specchem_api",
     "public.get_user_enrollments(uuid,integer,integer)": "authenticated",
     "public.mark_progress(uuid,integer,text,uuid)": "authenticated",
     "public.record_question_events(jsonb,uuid)": "authenticated",
@@ -190,7 +191,7 @@ DEFINERS = """
     check_activity check_invitation check_profile check_role count_answers count_enrollment count_person count_progress
     count_success count_try explain follow_account follow_invitation follow_progress follow_status grade_answer
     handle_new_user has_shown_enough is_dev is_hr keep_progress me move_progress my_sections note_failure
-    note_invitation note_role note_sign_in open_progress release session_ended visible_plants
+    note_invitation note_role note_sign_in open_progress release session_ended visible_plants volume
 """.split()  # noqa: SIM905
 ROLES = ("anon", "authenticated", "specchem_api", "service_role")
 

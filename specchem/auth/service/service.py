@@ -10,7 +10,7 @@ from specchem.auth.service.issuer import Issuer
 from specchem.auth.service.keys import KeyRing
 from specchem.auth.service.later import Later
 from specchem.auth.service.mail import Mailer, open_mailer
-from specchem.db.session import ACQUIRE_SECONDS, Connection, Pool, open_pool
+from specchem.db.session import ACQUIRE_SECONDS, Connection, Pool
 from specchem.settings import Settings
 
 DRAIN_SECONDS = 15  # for mail under way when the server stops
@@ -56,13 +56,11 @@ class Service:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, address: str, requests: Pool, ring: KeyRing, say: Callable[[str], None]
+    settings: Settings, pool: Pool, door: Door, ring: KeyRing, say: Callable[[str], None]
 ) -> AsyncIterator[Service]:
-    """The service over the database at an address, until the server stops; mail under way is sent before."""
-    pool = await open_pool(address, max(2, settings.pool_size // 4))
-    service = Service(settings, pool, ring, Door(requests), open_mailer(settings, ring.folder, say))
+    """The service over a pool, until the server stops; mail under way is sent before."""
+    service = Service(settings, pool, ring, door, open_mailer(settings, ring.folder, say))
     try:
         yield service
     finally:
         await service.later.drain(DRAIN_SECONDS)
-        await pool.close()

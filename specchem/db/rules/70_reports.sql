@@ -331,3 +331,40 @@ full join counted as c
 where
     r.attempts is distinct from c.attempts or r.wrong is distinct from c.wrong
     or r.first_attempts is distinct from c.first_attempts or r.people is distinct from c.people;
+
+-- ---------------------------------------------------------------- how much there is
+-- For whoever watches the server: sums over all plants, no plant and no person. Its cost does not grow with the
+-- people; with the answers it grows by those to one question in one plant.
+-- lag: answers that the counters lack, of the question answered last. They are counted in the transaction that stores
+-- them, so it is 0 unless somebody broke that.
+create function app.volume() returns table (
+    question_events bigint, enrolled bigint, in_progress bigint, completed bigint,
+    newest_answer timestamptz, lag bigint
+)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    with newest as (
+        select e.plant_id, e.course_id, e.section_key, e.question_key, e.answered_at
+        from public.question_events as e order by e.answered_at desc limit 1
+    )
+    select
+        (select coalesce(sum(c.attempts), 0)::bigint from public.question_counters as c),
+        coalesce(sum(c.enrolled - c.in_progress - c.completed), 0)::bigint,
+        coalesce(sum(c.in_progress), 0)::bigint,
+        coalesce(sum(c.completed), 0)::bigint,
+        (select n.answered_at from newest as n),
+        coalesce((
+            select
+                (select count(*) from public.question_events as e where
+                    e.plant_id = n.plant_id and e.course_id = n.course_id
+                    and e.question_key = n.question_key and e.section_key = n.section_key)
+                + coalesce((select x.attempts from specchem.pruned_answers as x where
+                    x.plant_id = n.plant_id and x.course_id = n.course_id
+                    and x.question_key = n.question_key and x.section_key = n.section_key), 0)
+                - coalesce((select sum(c.attempts) from public.question_counters as c where
+                    c.plant_id = n.plant_id and c.course_id = n.course_id
+                    and c.question_key = n.question_key and c.section_key = n.section_key), 0)
+            from newest as n
+        ), 0)::bigint
+    from public.completion_counters as c
+$$;
+grant execute on function app.volume() to specchem_api;
