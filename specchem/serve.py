@@ -22,6 +22,7 @@ from specchem.settings import Settings
 from specchem.web.app import create_app
 
 WATCH_SECONDS = 2
+GRACE_SECONDS = 6  # for requests under way at a stop; with mail and database, ten
 
 
 class Server(uvicorn.Server):
@@ -71,7 +72,7 @@ def run(
             log_config=None,
             access_log=False,
             ws="none",
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = Server(config, lambda: _ready(settings, lines, say))
         watch = asyncio.create_task(_watch(where, folder, say)) if where.is_embedded else None
