@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import signal
 import socket
@@ -12,6 +13,16 @@ from pathlib import Path
 import asyncpg
 import uvicorn
 import uvloop
+from litestar.enums import ScopeType
+from litestar.types import (
+    ASGIApp,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
 from specchem.auth.service.keys import KeyRing
 from specchem.db import embedded
@@ -22,7 +33,44 @@ from specchem.settings import Settings
 from specchem.web.app import create_app
 
 WATCH_SECONDS = 2
+STOPPING = (
+    "The server is stopping: this may or may not have been saved. Try again in a moment, and look first."
+)
 GRACE_SECONDS = 6  # for requests under way at a stop; with mail and database, ten
+
+
+class Told:
+    """The application, whose last requests are told when the stop breaks them off: uvicorn would say 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the application's."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if scope["type"] != ScopeType.HTTP or begun:
+                raise
+            body = json.dumps(
+                {
+                    "type": "about:blank",
+                    "title": "Unavailable",
+                    "status": 503,
+                    "detail": STOPPING,
+                    "errors": [],
+                }
+            )
+            headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"2")]
+            await send(HTTPResponseStartEvent(type="http.response.start", status=503, headers=headers))
+            await send(HTTPResponseBodyEvent(type="http.response.body", body=body.encode(), more_body=False))
 
 
 class Server(uvicorn.Server):
@@ -68,7 +116,7 @@ def run(
         folder = embedded.default_folder(settings.data_dir)
         embedded.claim(folder)
         config = uvicorn.Config(
-            create_app(settings, where, KeyRing(folder), say),
+            Told(create_app(settings, where, KeyRing(folder), say)),
             log_config=None,
             access_log=False,
             ws="none",

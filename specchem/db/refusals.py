@@ -74,6 +74,8 @@ RETRY = "Somebody else changed the same record at that moment; nothing was done.
 _ENDS = {"57P01", "57P02", "57P05", "25P03", "25P04"}
 # What our own statements can only miss where the schema is another release's, and what they kept of the former one.
 _OTHER = {"42P01", "42703", "42883", "42704", "3F000"}
+# A statement that began before the upgrade's commit and ended after it.
+_REPLACED = ("cache lookup failed", "could not open relation with OID")
 _OTHERS = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
 
@@ -118,7 +120,7 @@ def translate(error: BaseException) -> BaseException:
         return Unavailable(READ_ONLY)
     if code == "53100":
         return Unavailable(FULL)
-    if code in _OTHER:
+    if code in _OTHER or (code == "XX000" and str(error.args[0]).startswith(_REPLACED)):
         return Unavailable(OTHER_RELEASE)
     if code[:2] in {"08", "53", "57", "58"} or code in _ENDS | {"55P03"}:
         return Unavailable(BUSY)

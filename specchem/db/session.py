@@ -28,7 +28,7 @@ STATEMENT_MS = 15_000
 LOCK_MS = 5_000
 ACQUIRE_SECONDS = 10  # for a free connection; then the caller is told to try again
 ANSWER_SECONDS = STATEMENT_MS / 1000 + 2  # for any answer: PostgreSQL gives up before, unless it hangs
-ROLL_BACK_SECONDS = 2  # and to close the pool; what takes longer is cut
+ROLL_BACK_SECONDS = 1  # and to close the pool; what takes longer is cut
 # With the end of a transaction: what a statement that was smuggled in would leave to the next person on the connection.
 CLEAN = (
     "reset role; reset all; close all; unlisten *; discard temp; select pg_catalog.pg_advisory_unlock_all()"

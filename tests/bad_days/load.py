@@ -3,20 +3,23 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 
-from specchem.db.database import Database
+from specchem.db import embedded, upgrade
+from specchem.db.database import Database, of_server
+from specchem.seed import seed
 from tests.conftest import Cluster
 from tests.program import Program
 from tests.web.served import PASSWORD, VERIFIER, is_problem
-from tests.world import World
+from tests.world import World, populate
 
 COURSE = "function-specific-hazmat"
 
@@ -124,7 +127,7 @@ async def company(
     finally:
         await connection.close()
     settings = {"database_url": database.owner} | {
-        name: value.format(name=database.owner.split("/")[3].split("?")[0]) for name, value in settings.items()
+        name: value.format(name=urlsplit(database.owner).path[1:]) for name, value in settings.items()
     }
     program = Program(folder, **settings)
     await asyncio.to_thread(program.wait_until_ready)
@@ -138,6 +141,22 @@ async def company(
             assert status == 0, program.lines
         if any("Traceback" in line for line in program.lines):
             raise AssertionError("\n".join(program.lines))
+
+
+@asynccontextmanager
+async def alone(folder: Path, learners: int) -> AsyncIterator[Company]:
+    """The program with an embedded PostgreSQL of its own in the folder."""
+    async with AsyncExitStack() as stack:
+        with embedded.start(folder, say=lambda _: None) as running:
+            database = of_server(running.server)
+            await upgrade.supply_platform(database.platform)
+            await upgrade.upgrade(database.owner)
+            await seed(database.owner)
+            cluster = Cluster(running.server, await populate(database))
+            served = await stack.enter_async_context(
+                company(cluster, folder, learners, database, database_url="")
+            )
+        yield served
 
 
 @dataclass
@@ -199,8 +218,7 @@ class Load:
         """Let everybody finish, and look whether what they were told is true."""
         self._enough.set()
         await asyncio.gather(*self._tasks)
-        others = [one.text for one in self.refusals if one.status_code != 503]
-        assert set(self.statuses) <= {201, 503}, (self.statuses, others[:3])
+        assert set(self.statuses) <= {201, 503}, (self.statuses, self.company.program.lines)
         for answer in self.refusals:
             assert is_problem(answer, 503)
             assert answer.headers["retry-after"]

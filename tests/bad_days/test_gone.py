@@ -1,6 +1,5 @@
 """The database is away, or there and dumb: everybody is told so, soon, and all is well when it is back."""
 
-
 import httpx
 
 from specchem.auth.client import NO_ANSWER
@@ -27,7 +26,11 @@ async def test_a_database_that_is_away(served: Company, postgres: Postgres) -> N
                 assert answer.headers["retry-after"]
             assert is_problem(await client.get("/healthz"), 503)
         # A person with a form in hand is told the same on a page.
-        sent = {"email": "l1@example.com", "password": PASSWORD, "_csrf_token": browser.cookies["specchem-csrf"]}
+        sent = {
+            "email": "l1@example.com",
+            "password": PASSWORD,
+            "_csrf_token": browser.cookies["specchem-csrf"],
+        }
         assert form.status_code == 200
         page = await browser.post("/login", data=sent)
         assert page.status_code == 503

@@ -72,7 +72,11 @@ async def whoever_reads_does_not_notice(served: Company) -> None:
             assert answer.json()["detail"] == READ_ONLY
             assert answer.headers["retry-after"]
         assert (await browser.get("/login")).status_code == 200
-        sent = {"email": "l1@example.com", "password": PASSWORD, "_csrf_token": browser.cookies["specchem-csrf"]}
+        sent = {
+            "email": "l1@example.com",
+            "password": PASSWORD,
+            "_csrf_token": browser.cookies["specchem-csrf"],
+        }
         page = await browser.post("/login", data=sent)
         assert page.status_code == 503
         assert READ_ONLY in page.text or NO_ANSWER in page.text
