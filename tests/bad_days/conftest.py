@@ -41,16 +41,16 @@ async def proxy(postgres: Postgres) -> AsyncIterator[Proxy]:
     await made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """Where the program keeps its keys."""
     with data_folder() as made:
         yield made
 
 
-@pytest.fixture(scope="module")
-async def served(outside: Cluster, postgres: Postgres, folder: Path) -> AsyncIterator[Company]:
-    """The program on a database of the module's own, with learners who are signed in."""
+@pytest.fixture(scope="session")
+async def served(outside: Cluster, folder: Path) -> AsyncIterator[Company]:
+    """The program, with learners who are signed in: one for all bad days, for it heals without a restart."""
     async with company(outside, folder, learners=8) as running:
         yield running
         assert running.program.process.poll() is None, running.program.lines

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from specchem.db import upgrade
 from specchem.db.refusals import OTHER_RELEASE
 from specchem.errors import Unavailable
-from tests.bad_days.load import Company, load
+from tests.bad_days.load import Company, company, load
+from tests.conftest import Cluster
 from tests.program import said_why, specchem
 from tests.web.served import is_problem
 
@@ -20,6 +22,13 @@ down_revision = "{}"
 def upgrade() -> None:
     run_page(__file__)
 """
+
+
+@pytest.fixture(scope="module")
+async def served(outside: Cluster, folder: Path) -> AsyncIterator[Company]:
+    """On a database of this page's own, which becomes another release's."""
+    async with company(outside, folder, learners=8) as running:
+        yield running
 
 
 @pytest.fixture
