@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -12,6 +13,16 @@ from pathlib import Path
 import asyncpg
 import uvicorn
 import uvloop
+from litestar.enums import ScopeType
+from litestar.types import (
+    ASGIApp,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
 from specchem.auth.service.keys import KeyRing
 from specchem.backup.nightly import Nightly
@@ -25,6 +36,44 @@ from specchem.web.app import create_app
 from specchem.web.watch import Watch
 
 WATCH_SECONDS = 2
+STOPPING = (
+    "The server is stopping: this may or may not have been saved. Try again in a moment, and look first."
+)
+GRACE_SECONDS = 6  # for requests under way at a stop; with mail and database, ten
+
+
+class Told:
+    """The application, whose last requests are told when the stop breaks them off: uvicorn would say 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the application's."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if scope["type"] != ScopeType.HTTP or begun:
+                raise
+            body = json.dumps(
+                {
+                    "type": "about:blank",
+                    "title": "Unavailable",
+                    "status": 503,
+                    "detail": STOPPING,
+                    "errors": [],
+                }
+            )
+            headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"2")]
+            await send(HTTPResponseStartEvent(type="http.response.start", status=503, headers=headers))
+            await send(HTTPResponseBodyEvent(type="http.response.body", body=body.encode(), more_body=False))
 
 
 class Server(uvicorn.Server):
@@ -70,12 +119,13 @@ def run(
         folder = embedded.default_folder(settings.data_dir)
         embedded.claim(folder)
         nightly = _nightly(settings, where, say)
+        app = create_app(settings, where, KeyRing(folder), voice.confide)
         config = uvicorn.Config(
-            Watch(create_app(settings, where, KeyRing(folder), voice.confide)),
+            Watch(Told(app), app.state.metrics),
             log_config=None,
             access_log=False,
             ws="none",
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = Server(config, lambda: _ready(settings, lines, say))
         watch = asyncio.create_task(_watch(where, folder, say)) if where.is_embedded else None

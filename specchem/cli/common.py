@@ -27,6 +27,12 @@ Url = Annotated[
 ]
 
 
+POOLED = (
+    "The database's address leads through a transaction pooler, where the owner's work is not safe: give the direct"
+    " one or the session pooler's (on Supabase port 5432). Requests may go through it: SPECCHEM_API_DATABASE_URL."
+)
+
+
 def say(line: str) -> None:
     """Progress goes to stderr: what a command prints stays usable."""
     err.print(line, style="dim", markup=False)
@@ -48,6 +54,9 @@ def in_words() -> Iterator[None]:
         err.print(
             "Nothing answers at the database's address: is it running, and is the address right?", style="red"
         )
+        raise typer.Exit(1) from None
+    except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
+        err.print(POOLED, style="red", markup=False)
         raise typer.Exit(1) from None
     except FAULTS as error:
         known = translate(error)

@@ -1,5 +1,6 @@
 """The application put together."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,7 +28,7 @@ from specchem.auth.service.service import opened as service_over
 from specchem.auth.tokens import Tokens
 from specchem.auth.visits import Visits, carry
 from specchem.db.database import Database
-from specchem.db.session import Pool, open_pool
+from specchem.db.session import Pool, close_pool, open_pool, transaction
 from specchem.db.upgrade import head, rules_hash
 from specchem.doors import Pooled
 from specchem.errors import Unavailable
@@ -63,7 +64,7 @@ def create_app(
         try:
             yield opened
         finally:
-            await opened.close()
+            await close_pool(opened)
 
     @asynccontextmanager
     async def pools(app: Litestar) -> AsyncIterator[None]:
@@ -162,8 +163,10 @@ def _auth(state: State) -> Service:
 async def healthz(pool: Pooled, state: State) -> dict[str, str]:
     """200 when the database answers and the schema is this release's; else 503."""
     try:
-        async with pool.acquire(timeout=5) as connection:
-            row = await connection.fetchrow("select * from app.release()", timeout=5)
+        async with asyncio.timeout(5), transaction(pool, seconds=3) as connection:
+            row = await connection.fetchrow("select * from app.release()")
+    except Unavailable:
+        raise
     except Exception as error:  # whatever it is, we are not well
         logging.getLogger("specchem").warning("health check failed: %s", type(error).__name__)
         raise Unavailable("The database does not answer.") from None

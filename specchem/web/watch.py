@@ -6,9 +6,8 @@ import re
 import time
 from itertools import count
 
-from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from specchem import noting
 from specchem.logs import REQUESTS
@@ -25,9 +24,9 @@ _numbers = count(1)
 class Watch:
     """An ASGI application around ours. What our own pages ask of the sign-in service goes past it."""
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
-        self.metrics: Metrics = app.state.metrics
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request, or the server's start and end."""
