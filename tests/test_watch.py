@@ -197,11 +197,16 @@ async def test_what_is_unexpected_has_an_id_to_quote(watched: Watched) -> None:
                 browser.get("/", headers={"HX-Request": "true"}),
             ]
 
-    await watched.owner("alter table enrollments rename to hidden")
+    await watched.owner("alter function app.visible_person(uuid) rename to hidden")
+    await watched.owner(
+        "create function app.visible_person(uuid) returns uuid language plpgsql"
+        " as $$ begin raise exception 'nobody expects this'; end $$"
+    )
     try:
         answers = await asyncio.to_thread(ask)
     finally:
-        await watched.owner("alter table hidden rename to enrollments")
+        await watched.owner("drop function app.visible_person(uuid)")
+        await watched.owner("alter function app.hidden(uuid) rename to visible_person")
     assert answers[0].json()["request_id"] == answers[0].headers["x-request-id"]
     for one in answers:
         assert one.status_code == 500
