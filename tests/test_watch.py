@@ -212,7 +212,7 @@ async def test_what_is_unexpected_has_an_id_to_quote(watched: Watched) -> None:
         assert one.status_code == 500
         asked = one.headers["x-request-id"]
         assert asked in one.text
-        assert watched.event("unexpected UndefinedTableError", request_id=asked)["level"] == "error"
+        assert watched.event("unexpected RaiseError", request_id=asked)["level"] == "error"
         assert watched.line(one)["status"] == 500
 
 
