@@ -170,19 +170,17 @@ def serving(folder: Path, scratch: Path, world: World, **settings: str) -> Itera
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPECCHEM_")}
     environment |= {"SPECCHEM_DATA_DIR": str(folder), "SPECCHEM_PORT": "0"}
     environment |= {f"SPECCHEM_{name.upper()}": value for name, value in settings.items()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "specchem", "serve"], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    said = scratch / "server.log"  # a line each request goes there: what is measured is what is run
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "specchem", "serve"], env=environment, stderr=log, text=True
+        )
     try:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if ready := re.search(r"Ready: (\S+)", line):
-                yield Served(process, ready[1], folder, scratch, world)
-                break
-        else:
-            raise RuntimeError("".join(lines))
+        while not (ready := re.search(r"Ready: (\S+)", said.read_text())):
+            if process.poll() is not None:
+                raise RuntimeError(said.read_text())
+            time.sleep(0.05)
+        yield Served(process, ready[1], folder, scratch, world)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

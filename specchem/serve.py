@@ -2,26 +2,78 @@
 
 import asyncio
 import gc
-import logging
+import json
 import signal
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import uvicorn
 import uvloop
+from litestar.enums import ScopeType
+from litestar.types import (
+    ASGIApp,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
 from specchem.auth.service.keys import KeyRing
+from specchem.backup.nightly import Nightly
 from specchem.db import embedded
 from specchem.db.database import Database
 from specchem.errors import Stopped
+from specchem.logs import Voice
 from specchem.ready import be_ready, tell_settings
 from specchem.settings import Settings
 from specchem.web.app import create_app
+from specchem.web.watch import Watch
 
 WATCH_SECONDS = 2
+STOPPING = (
+    "The server is stopping: this may or may not have been saved. Try again in a moment, and look first."
+)
+GRACE_SECONDS = 6  # for requests under way at a stop; with mail and database, ten
+
+
+class Told:
+    """The application, whose last requests are told when the stop breaks them off: uvicorn would say 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the application's."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if scope["type"] != ScopeType.HTTP or begun:
+                raise
+            body = json.dumps(
+                {
+                    "type": "about:blank",
+                    "title": "Unavailable",
+                    "status": 503,
+                    "detail": STOPPING,
+                    "errors": [],
+                }
+            )
+            headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"2")]
+            await send(HTTPResponseStartEvent(type="http.response.start", status=503, headers=headers))
+            await send(HTTPResponseBodyEvent(type="http.response.body", body=body.encode(), more_body=False))
 
 
 class Server(uvicorn.Server):
@@ -47,10 +99,10 @@ def run(
     *,
     may_upgrade: bool,
     demo: bool,
-    say: Callable[[str], None],
+    voice: Voice,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises Stopped when it cannot start."""
-
+    say = voice.say
     listening = _listen(settings)
     # With port 0 the system chose one.
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
@@ -63,26 +115,29 @@ def run(
             from specchem.demo import accounts_in_words, make_demo  # nobody else needs it
 
             await make_demo(where, say)
-            lines = accounts_in_words()
+            lines = accounts_in_words() if voice.is_heard else []
         folder = embedded.default_folder(settings.data_dir)
         embedded.claim(folder)
+        nightly = _nightly(settings, where, say)
+        app = create_app(settings, where, KeyRing(folder), voice.confide)
         config = uvicorn.Config(
-            create_app(settings, where, KeyRing(folder), say),
+            Watch(Told(app), app.state.metrics),
             log_config=None,
             access_log=False,
             ws="none",
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = Server(config, lambda: _ready(settings, lines, say))
         watch = asyncio.create_task(_watch(where, folder, say)) if where.is_embedded else None
+        backups = asyncio.create_task(nightly.tend()) if nightly is not None else None
         await asyncio.sleep(0)  # told to stop by now, we end here; from here on uvicorn hears it
         await server.serve(sockets=[listening])
-        if watch is not None:
-            watch.cancel()
+        for task in (watch, backups):
+            if task is not None:
+                task.cancel()
         if not server.started:
             raise Stopped("The server could not start; the reason is above.")
 
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     _until_told(whole)
 
 
@@ -115,6 +170,13 @@ def _until_told(work: Callable[[], Coroutine[None, None, None]]) -> None:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def _nightly(settings: Settings, where: Database, say: Callable[[str], None]) -> Nightly | None:
+    if settings.backup_dir is None:
+        return None
+    keep = timedelta(days=settings.backup_keep)
+    return Nightly(where, settings.backup_dir.expanduser().resolve(), settings.backup_at, keep, say)
 
 
 async def _watch(where: Database, folder: Path, say: Callable[[str], None]) -> None:

@@ -2,12 +2,22 @@
 
 import os
 import re
+from datetime import time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, EmailStr, Field, HttpUrl, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    EmailStr,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from specchem.errors import Stopped
@@ -25,6 +35,15 @@ def _address(text: str) -> str:
         good = False
     if not good:
         raise ValueError("must look like postgresql://user:password@host:5432/database")
+    return text
+
+
+def _clock(text: object) -> object:
+    # Not Pydantic's own reading, which takes 230 for a number of seconds, and zones.
+    if isinstance(text, str):
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+            raise ValueError("must be a time of day such as 02:30")
+        return time.fromisoformat(text)
     return text
 
 
@@ -60,6 +79,33 @@ class Settings(BaseSettings):
     pool_size: Annotated[
         int, Field(description="Database connections for requests, at most.", ge=1, le=100)
     ] = 10
+
+    backup_dir: Annotated[
+        Path | None,
+        Field(description="Folder for nightly backups of the embedded database. Absent: none are made."),
+    ] = None
+    backup_at: Annotated[
+        time, BeforeValidator(_clock), Field(description="When it is made, by this machine's clock.")
+    ] = time(2, 30)
+    backup_keep: Annotated[
+        int, Field(description="Days after which a nightly backup is removed.", ge=1, le=3650)
+    ] = 14
+    log_format: Annotated[
+        Literal["auto", "json", "text"],
+        Field(description="Lines on stderr: json, text, or auto: json where stderr is no terminal."),
+    ] = "auto"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        Field(description="The least that is logged. Absent: info as json, warning as text."),
+    ] = None
+    metrics_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="The bearer token that /metrics asks for. Absent: open to this machine's own programs"
+            " where HOST and PUBLIC_URL are this machine's, else closed.",
+            min_length=16,
+        ),
+    ] = None
 
     supabase_url: Annotated[
         HttpUrl | None,
@@ -168,6 +214,10 @@ def load() -> Settings:
         raise Stopped("\n".join(wrong)) from None
     if settings.supabase_url is not None and settings.database_url is None:
         wrong.append("SUPABASE_URL needs SPECCHEM_DATABASE_URL: the same project's database.")
+    if settings.backup_dir is not None and settings.database_url is not None:
+        wrong.append(
+            "SPECCHEM_BACKUP_DIR is for the embedded database; let `specchem db backup` run by night for yours."
+        )
     if wrong:
         raise Stopped("\n".join(wrong))
     return settings

@@ -1,6 +1,7 @@
 """The real program in a process of its own, on a data folder of its own."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -82,10 +83,12 @@ class Program:
     def __init__(self, folder: Path, *words: str, **settings: str) -> None:
         self.folder = folder
         started.append(self)
-        self.lines: list[str] = []
+        self.lines: list[str] = []  # what it said in words
+        self.events: list[dict[str, Any]] = []  # and with log_format="json", each line whole
         self.process = subprocess.Popen(
             [sys.executable, "-m", "specchem", "serve", *words],
-            env=environment(folder, **{"port": "0", **settings}),
+            # As somebody at a terminal reads it.
+            env=environment(folder, **{"port": "0", "log_format": "text", **settings}),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._ready = threading.Event()
@@ -95,9 +98,10 @@ class Program:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
+            self.events.append(json.loads(line) if line.startswith("{") else {"event": line.rstrip("\n")})
+            self.lines.append(self.events[-1]["event"])
             logs.keep(line)
-            if line.startswith("Ready:"):
+            if self.lines[-1].startswith("Ready:"):
                 self._ready.set()
         self._ready.set()
 

@@ -1,6 +1,7 @@
 """`specchem …` as an administrator types it."""
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 
 from specchem.db import upgrade
 from specchem.db.database import Database
+from specchem.doctor.findings import Line
 from specchem.seed import PLANTS
 from tests.conftest import Cluster
 from tests.program import (
@@ -47,9 +49,9 @@ async def value(database: Database, sql: str, *values: object) -> object:
     [
         ((), ["serve", "doctor", "db", "people", "report", "settings"]),
         (("--help",), ["serve", "doctor", "db", "people", "report", "settings"]),
-        (("db", "--help"), ["upgrade", "status", "sql", "seed"]),
+        (("db", "--help"), ["upgrade", "status", "sql", "seed", "backup", "restore"]),
         (("people", "--help"), ["create", "can-see"]),
-        (("doctor", "--help"), ["--isolation", "--html"]),
+        (("doctor", "--help"), ["--isolation", "--html", "--json"]),
         (("people", "create", "--help"), ["email", "--plant", "--role"]),
         (("report", "--help"), ["verify"]),
         (("serve", "--help"), ["--demo", "--upgrade", "loopback"]),
@@ -262,7 +264,43 @@ async def test_doctor_reports_who_may_do_what(fresh: Database, tmp_path: Path) -
     ill = await meanwhile("doctor", "--isolation", *there)
     assert ill.returncode == 1
     assert "associate: select public.profiles [plant B] should be nothing and is allowed" in ill.stdout
-    assert said_why(await meanwhile("doctor", *there), "--isolation")
+    assert said_why(await meanwhile("doctor", "--html", str(page), *there), "--isolation")
+
+
+async def test_doctor_answers_every_line_and_says_what_to_do(fresh: Database) -> None:
+    there = ("--database-url", fresh.owner)
+    well = await meanwhile("doctor", "--json", *there)
+    assert well.returncode == 0, well.stdout
+    said = json.loads(well.stdout)
+    assert (said["ok"], said["wrong"]) == (True, 0)
+    assert said["cannot_tell"] == sum(one["state"] == "cannot tell" for one in said["findings"]) > 0
+    assert {one["line"] for one in said["findings"]} == {*Line}
+    assert all(list(one) == ["section", "line", "state", "found", "todo"] for one in said["findings"])
+    assert "Trying who may do what" in well.stderr
+
+    await value(fresh, "grant delete on public.plants to anon")
+    ill = await meanwhile("doctor", *there)
+    assert ill.returncode == 1
+    assert "wrong  grant of DELETE on public.plants to anon was added" in ill.stdout
+    assert "→ `specchem db upgrade --restate` puts it back." in ill.stdout
+    assert "1 wrong" in ill.stdout
+    restated = await meanwhile("db", "upgrade", "--restate", *there)
+    assert (restated.returncode, restated.stdout) == (0, "The database is upgraded.\n")
+    assert not await value(fresh, "select has_table_privilege('anon', 'public.plants', 'delete')")
+
+
+async def test_doctor_makes_nothing_ready(cluster: Cluster) -> None:
+    bare = await cluster.empty()
+    await upgrade.supply_platform(bare.platform)
+    done = await meanwhile("doctor", "--json", "--database-url", bare.owner)
+    assert done.returncode == 1
+    wrong = [one for one in json.loads(done.stdout)["findings"] if one["state"] == "wrong"]
+    assert [(one["found"], one["todo"]) for one in wrong] == [
+        (f"Pending: revision none → {upgrade.head()}, rules to restate", "Run `specchem db upgrade`.")
+    ]
+    assert await value(bare, "select to_regnamespace('specchem') is null")
+    nowhere = await meanwhile("doctor", "--database-url", "postgresql://me@127.0.0.1:1/nowhere")
+    assert said_why(nowhere, "Nothing answers")
 
 
 @pytest.mark.parametrize(

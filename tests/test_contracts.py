@@ -16,6 +16,7 @@ from specchem.errors import BY_STATUS, SpecChemError
 
 ROOT = Path(__file__).parents[1]
 DOMAINS = ["people", "courses", "enrollments", "progress", "events", "reporting"]
+PROGRAMS = ("specchem.web.", "specchem.cli", "specchem.doctor.")
 COMMON = {"specchem.errors", "specchem.vocabulary"}
 MODULES = {
     ".".join(file.relative_to(ROOT).with_suffix("").parts): file
@@ -66,7 +67,7 @@ def test_settings_errors_and_vocabulary_import_nothing_else_of_ours() -> None:
 
 def test_reporting_reads_everything_and_nobody_imports_it() -> None:
     for module in MODULES:
-        if domain_of(module) != "reporting" and not module.startswith(("specchem.web.", "specchem.cli")):
+        if domain_of(module) != "reporting" and not module.startswith(PROGRAMS):
             assert not {name for name in imported(module) if domain_of(name) == "reporting"}, module
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,10 @@ def test_what_is_set_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         ("PORT", "80.5"),
         ("POOL_SIZE", "0"),
         ("POOL_SIZE", "101"),
+        ("BACKUP_AT", "230"),
+        ("BACKUP_AT", "24:00"),
+        ("BACKUP_AT", "02:30Z"),
+        ("BACKUP_KEEP", "0"),
         ("DATABASE_URL", "mysql://root@localhost/specchem"),
         ("DATABASE_URL", "localhost"),
         ("API_DATABASE_URL", "http://localhost"),
@@ -66,6 +71,17 @@ def test_what_is_set_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_a_wrong_setting_stops_with_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"SPECCHEM_{name}", value)
     assert f"SPECCHEM_{name} is wrong: " in refusal()
+
+
+def test_nightly_backups_are_of_the_embedded_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPECCHEM_BACKUP_DIR", str(tmp_path))
+    monkeypatch.setenv("SPECCHEM_BACKUP_AT", "23:05")
+    found = settings.load()
+    assert (found.backup_dir, found.backup_at, found.backup_keep) == (tmp_path, time(23, 5), 14)
+    monkeypatch.setenv("SPECCHEM_DATABASE_URL", URL)
+    assert "SPECCHEM_BACKUP_DIR is for the embedded database" in refusal()
 
 
 @pytest.mark.parametrize("name", ["PORTS", "DATABASE_URI", "PASSWORD"])

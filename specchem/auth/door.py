@@ -5,13 +5,14 @@ guesses from many addresses; an address that the account has signed in from befo
 nobody is locked out of the place where they work by what others do elsewhere.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from math import ceil
 from typing import Literal
 
 from specchem.auth.errors import AuthError
-from specchem.db.session import ACQUIRE_SECONDS, Pool
+from specchem.db.session import Pool, transaction
 
 What = Literal["password", "refresh", "mail", "code", "factor", "user"]
 
@@ -46,13 +47,17 @@ MANY = "Too many tries. Wait {} and try again."
 
 @dataclass(frozen=True)
 class Door:
-    """Asked before each try, and told how it went. ``account`` is an e-mail address or an account's id."""
+    """Asked before each try, and told how it went. ``account`` is an e-mail address or an account's id.
+
+    ``failed`` hears of each try that was one too many, or wrong: ``too_many_tries``, ``sign_in``.
+    """
 
     pool: Pool
+    failed: Callable[[str], None] = lambda _: None
 
     async def ask(self, what: What, address: str | None, account: str | None = None) -> None:
         """Count a try. Raises AuthError 429 with the seconds to wait, before anything is looked up."""
-        async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        async with transaction(self.pool) as connection:
             # By itself each, in a transaction of its own: what was counted stays counted.
             wait = await connection.fetchval(
                 "select app.count_try($1, $2, $3, $4, $5, $6, $7)",
@@ -61,18 +66,20 @@ class Door:
                 OF_ACCOUNT[what].burst, OF_ACCOUNT[what].every,
             )  # fmt: skip
         if wait:
+            self.failed("too_many_tries")
             code = "over_email_send_rate_limit" if what == "mail" else "over_request_rate_limit"
             raise AuthError(429, code, MANY.format(_in_words(ceil(wait))), wait=ceil(wait))
 
     async def welcome(self, account: str, address: str | None) -> None:
         """Somebody proved who they are: their count begins anew, and the address is known from now on."""
-        async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        async with transaction(self.pool) as connection:
             await connection.execute("select app.count_success($1, $2)", _plain(account), _network(address))
 
     async def note_failure(self, account: str, address: str | None) -> None:
         """A failed sign-in goes on record; of an address that nobody has, only that it failed."""
-        async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+        async with transaction(self.pool) as connection:
             await connection.execute("select app.note_failure($1, $2)", _plain(account), _address(address))
+        self.failed("sign_in")
 
 
 def _address(address: str | None) -> str:

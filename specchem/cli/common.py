@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from specchem.auth.errors import AuthError
 from specchem.db import database
@@ -25,6 +25,12 @@ T = TypeVar("T")
 Url = Annotated[
     str | None, typer.Option("--database-url", help="The owner's connection, instead of the setting.")
 ]
+
+
+POOLED = (
+    "The database's address leads through a transaction pooler, where the owner's work is not safe: give the direct"
+    " one or the session pooler's (on Supabase port 5432). Requests may go through it: SPECCHEM_API_DATABASE_URL."
+)
 
 
 def say(line: str) -> None:
@@ -49,11 +55,19 @@ def in_words() -> Iterator[None]:
             "Nothing answers at the database's address: is it running, and is the address right?", style="red"
         )
         raise typer.Exit(1) from None
+    except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
+        err.print(POOLED, style="red", markup=False)
+        raise typer.Exit(1) from None
     except FAULTS as error:
         known = translate(error)
         unknown = f"The database refused: {type(error).__name__}."
         err.print(str(known) if isinstance(known, SpecChemError) else unknown, style="red", markup=False)
         raise typer.Exit(1) from None
+
+
+def show(what: RenderableType) -> None:
+    """A table, with room for it also where there is no terminal to measure."""
+    Console(highlight=False, width=max(out.width, 150)).print(what)
 
 
 def settings_with(url: str | None) -> Settings:

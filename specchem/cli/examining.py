@@ -1,30 +1,79 @@
 """``specchem doctor``."""
 
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
-from rich.console import Console
+from rich.markup import escape
 
-from specchem.cli.common import Url, in_words, on_database, out, say, write
+from specchem.cli.common import Url, in_words, on_database, out, say, settings_with, show, write
 from specchem.db.database import Database
 from specchem.db.session import looking
+from specchem.doctor.findings import Finding
 from specchem.errors import Stopped
+
+MARKS = {"ok": ("ok", "green"), "wrong": ("wrong", "bold red"), "cannot tell": ("cannot tell", "yellow")}
 
 
 def doctor(
     isolation: Annotated[
-        bool, typer.Option("--isolation", help="Try who may do what, in a transaction that is rolled back.")
+        bool, typer.Option("--isolation", help="Only who may do what, with the whole matrix of it.")
     ] = False,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the report as a page, too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="With --isolation: write the report as a page, too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
     url: Url = None,
 ) -> None:
-    """Examine the database; exit status 1 when something is not as it should be."""
-    from specchem.isolation import lints, matrix, report  # a cast of people that no other command needs
+    """Examine the database, and leave it as it was; exit status 1 when something is not as it should be."""
+    if isolation and not as_json:
+        _isolation(html, url)
+        return
+    with in_words():
+        if isolation or html is not None:
+            raise Stopped("--html is for --isolation, and --json for the examination without it.")
+        settings = settings_with(url)
 
-    if not isolation:
-        with in_words():
-            raise Stopped("Say what to examine; there is --isolation so far.")
+    async def work(where: Database) -> list[Finding]:
+        from specchem.doctor.examination import examine
+
+        told: list[Finding] = []
+        async for finding in examine(where, settings, say):
+            if not as_json:
+                _tell(finding, None if not told else told[-1])
+            told.append(finding)
+        return told
+
+    # Not one that is made ready first: whether it is, we are to say.
+    findings = on_database(url, work, ready=False)
+    count = Counter(finding.state for finding in findings)
+    if as_json:
+        summary = {"ok": count["wrong"] == 0, "wrong": count["wrong"], "cannot_tell": count["cannot tell"]}
+        sys.stdout.write(msgspec.json.encode({**summary, "findings": findings}).decode() + "\n")
+    else:
+        out.print(
+            f"\n{count['ok']} ok, {count['wrong']} wrong, {count['cannot tell']} cannot be told from here."
+        )
+    raise typer.Exit(1 if count["wrong"] else 0)
+
+
+def _tell(finding: Finding, before: Finding | None) -> None:
+    """One finding, below its section and line where they are new."""
+    if before is None or before.section != finding.section:
+        out.print(f"\n{finding.section}", style="bold", markup=False)
+    if before is None or before.line != finding.line:
+        out.print(f"  {finding.line}", markup=False)
+    word, style = MARKS[finding.state]
+    out.print(f"    [{style}]{word}[/]  {escape(finding.found)}")
+    if finding.todo:
+        out.print(f"        → {finding.todo}", style="dim" if finding.state == "ok" else None, markup=False)
+
+
+def _isolation(html: Path | None, url: str | None) -> None:
+    from specchem.isolation import lints, matrix, report  # a cast of people that no other command needs
 
     async def work(where: Database) -> tuple[list[matrix.Cell], list[str]]:
         async with looking(where.owner) as connection:
@@ -34,9 +83,8 @@ def doctor(
             return await matrix.prove(connection), broken
 
     cells, broken = on_database(url, work)
-    wide = Console(highlight=False, width=max(out.width, 150))  # fourteen kinds of people side by side
     for part in (*report.as_text(cells), report.LEGEND):
-        wide.print(part)
+        show(part)
     if html is not None:
         with in_words():
             write(html, report.as_html(cells, broken))

@@ -1,14 +1,20 @@
 """``specchem report …`` and ``specchem answers …``: the record and what is counted from it."""
 
+import sys
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 import asyncpg
+import msgspec
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from specchem.cli.common import Url, on_database, out, say
+from specchem.cli.common import Url, on_database, out, say, show
 from specchem.db.database import Database
 from specchem.db.session import connected
+from specchem.reporting.volume import Volume, get_volume
 
 report_app = typer.Typer(help="Check the reports.", no_args_is_help=True)
 answers_app = typer.Typer(help="Look after the answers that are kept.", no_args_is_help=True)
@@ -38,6 +44,40 @@ def report_verify(url: Url = None) -> None:
         )
         out.print(f"{about}: counted {counted}, recounted {recounted}", markup=False)
     raise typer.Exit(1)
+
+
+class By(StrEnum):
+    """What the volume is counted by."""
+
+    week = "week"
+    day = "day"
+
+
+@report_app.command("volume")
+def report_volume(
+    weeks: Annotated[int, typer.Option("--weeks", min=1, max=520, help="So many, with the present one.")] = 8,
+    by: Annotated[By, typer.Option("--by", help="A line for each week, or for each day.")] = By.week,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    url: Url = None,
+) -> None:
+    """Say how much was recorded in each plant: answers, sections viewed, enrolments, starts, completions.
+
+    By the plant's clock. Answers that were pruned are not in it.
+    """
+
+    async def work(where: Database) -> list[Volume]:
+        async with connected(where.owner) as connection:
+            return await get_volume(connection, by.value, weeks)
+
+    found = on_database(url, work)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        return
+    shown = Table(by.value, "plant", "answers", "sections viewed", "enrolled", "started", "completed")
+    for one in found:
+        numbers = (one.answers, one.viewed, one.enrolled, one.started, one.completed)
+        shown.add_row(str(one.began), Text(one.plant), *(f"{number:,}" for number in numbers))
+    show(shown)
 
 
 @answers_app.command("prune")

@@ -23,7 +23,8 @@ def serve(
     ] = False,
 ) -> None:
     """Start the server (SPECCHEM_HOST, SPECCHEM_PORT; Ctrl-C stops it, and the embedded PostgreSQL)."""
-    from specchem.serve import run  # the other commands start faster without a web server
+    from specchem.logs import set_up  # the other commands start faster without these
+    from specchem.serve import run
 
     # A polite kill ends like Ctrl-C: through the finally clauses, which put PostgreSQL away.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -35,5 +36,6 @@ def serve(
             )
         if demo and settings.supabase_url is not None:
             raise Stopped("--demo makes accounts of its own, so it goes without SUPABASE_URL.")
-        with database.opened(settings, say) as where:
-            run(settings, where, may_upgrade=upgrade_first or where.is_embedded, demo=demo, say=say)
+        voice = set_up(settings, say)
+        with database.opened(settings, voice.say) as where:
+            run(settings, where, may_upgrade=upgrade_first or where.is_embedded, demo=demo, voice=voice)

@@ -59,13 +59,43 @@ SENTENCES: dict[str, SpecChemError] = {
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 BUSY = "The database is busy or restarting; nothing was done. Try again in a moment."
+CROWDED = "Too many requests are waiting for the database. Try again in a moment."
+UNCERTAIN = (
+    "The database went away before it answered: this may or may not have been saved."
+    " Look, and try again if it was not."
+)
+READ_ONLY = "The database takes no changes at the moment; nothing was saved. Try again in a moment."
+FULL = "The database has no space left; nothing was saved. Tell your administrator, and try again later."
+OTHER_RELEASE = (
+    "The database is being upgraded, or is not this release's; nothing was done."
+    " Try again in a moment, and tell your administrator if it stays."
+)
 RETRY = "Somebody else changed the same record at that moment; nothing was done. Try again."
+
+
+# The session's end, told on it: shut down, crashed, idle for too long.
+_ENDS = {"57P01", "57P02", "57P05", "25P03", "25P04"}
+# What our own statements can only miss where the schema is another release's, and what they kept of the former one.
+_OTHER = {"42P01", "42703", "42883", "42704", "3F000"}
+# A statement that began before the upgrade's commit and ended after it.
+_REPLACED = ("cache lookup failed", "could not open relation with OID")
+_OTHERS = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether the connection is no more, so that what was sent on it may or may not have been done."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] == "08" or error.sqlstate in _ENDS
+    kinds = (asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError)
+    return isinstance(error, kinds) and not isinstance(error, (ValueError, asyncpg.OutdatedSchemaCacheError))
 
 
 def translate(error: BaseException) -> BaseException:
     """Our error for the database's; one we have no words for is given back and becomes a plain 500."""
     if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
         return BadInput("A value sent cannot be stored.")  # asyncpg.DataError: refused before it was sent
+    if isinstance(error, _OTHERS):
+        return Unavailable(OTHER_RELEASE)
     if not isinstance(error, asyncpg.PostgresError):
         return Unavailable(BUSY) if isinstance(error, FAULTS) else error
     code: str = error.sqlstate or ""
@@ -89,7 +119,13 @@ def translate(error: BaseException) -> BaseException:
         return Forbidden("You may not do that.")
     if code in {"40001", "40P01"}:
         return Conflict(RETRY)
-    if code[:2] in {"08", "53", "57"} or code == "55P03":
+    if code == "25006":
+        return Unavailable(READ_ONLY)
+    if code == "53100":
+        return Unavailable(FULL)
+    if code in _OTHER or (code == "XX000" and str(error.args[0]).startswith(_REPLACED)):
+        return Unavailable(OTHER_RELEASE)
+    if code[:2] in {"08", "53", "57", "58"} or code in _ENDS | {"55P03"}:
         return Unavailable(BUSY)
     if code == "23514":
         return _not_tidy(constraint, getattr(error, "table_name", None) or "")

@@ -1,19 +1,21 @@
 """One transaction as one person: the only way a request reaches the database."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from functools import cache, cached_property, wraps
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
-from specchem.db.refusals import FAULTS, translate
-from specchem.errors import NotFound
+from specchem.db.refusals import CROWDED, FAULTS, UNCERTAIN, is_gone, translate
+from specchem.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -25,6 +27,8 @@ T = TypeVar("T")
 STATEMENT_MS = 15_000
 LOCK_MS = 5_000
 ACQUIRE_SECONDS = 10  # for a free connection; then the caller is told to try again
+ANSWER_SECONDS = STATEMENT_MS / 1000 + 2  # for any answer: PostgreSQL gives up before, unless it hangs
+ROLL_BACK_SECONDS = 1  # and to close the pool; what takes longer is cut
 # With the end of a transaction: what a statement that was smuggled in would leave to the next person on the connection.
 CLEAN = (
     "reset role; reset all; close all; unlisten *; discard temp; select pg_catalog.pg_advisory_unlock_all()"
@@ -154,44 +158,135 @@ class Asker:
         """What a function of schema ``public`` that returns json says, read as ``shape``; alone, in one round trip.
 
         Entering, the call and the commit are one statement. ``case`` comes to the function after the role was taken,
-        and the function is ours: nothing is left behind on the connection. Raises as acting_as does.
+        and the function is ours: nothing is left behind on the connection. It must be harmless to repeat: where the
+        connection breaks it is called once more, on a new one. Raises as acting_as does.
         """
+        lost = False
         try:
-            async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                if not getattr(connection, "stays", True):
-                    async with _transaction(connection, self.identity) as db:
-                        return await db.call(shape, function, *values)
-                said = await connection.fetchval(
-                    _entering(function, len(values)), self.identity.claims, *values
-                )
+            for last in (False, True):
+                async with _acquired(self.pool) as connection:
+                    if not getattr(connection, "stays", True):
+                        break
+                    try:
+                        said = await connection.fetchval(
+                            _entering(function, len(values)), self.identity.claims, *values
+                        )
+                        return msgspec.json.decode(said, type=shape)
+                    except FAULTS as error:
+                        lost = lost or is_gone(error) or isinstance(error, TimeoutError)
+                        if lost:
+                            _cut(connection)
+                        if last or not is_gone(error):
+                            raise
+                await self.pool.expire_connections()
         except FAULTS as error:
-            raise translate(error) from error
-        return msgspec.json.decode(said, type=shape)
+            known = translate(error)
+            if lost and isinstance(known, Unavailable):
+                known = Unavailable(UNCERTAIN)
+            raise known from error
+        async with self.acting() as db:
+            return await db.call(shape, function, *values)
 
 
-class Pooler(asyncpg.Connection):
-    """A connection through a transaction pooler: each transaction may get another server."""
+def _counted(method: Callable[..., Any]) -> Any:
+    @wraps(method)
+    def sending(self: Any, *given: Any, **named: Any) -> Any:
+        self.sent()
+        return method(self, *given, **named)
+
+    return sending
+
+
+class Direct(asyncpg.Connection):
+    """A connection of a pool. ``sent`` hears of each round trip; asyncpg's loggers of queries cost ten times that."""
+
+    stays = True
+    sent: Callable[[], None] = staticmethod(lambda: None)
+
+    execute = _counted(asyncpg.Connection.execute)
+    fetch = _counted(asyncpg.Connection.fetch)
+    fetchrow = _counted(asyncpg.Connection.fetchrow)
+    fetchval = _counted(asyncpg.Connection.fetchval)
+
+
+class Pooler(Direct):
+    """A connection through a pooler: each transaction may get another server."""
 
     stays = False
 
 
-async def open_pool(url: str, size: int) -> Pool:
-    """A pool of connections as the requests' login role; opens none before the first is wanted."""
-    pooler = ":6543" in url
+async def open_pool(url: str, size: int, sent: Callable[[], None] = lambda: None) -> Pool:
+    """A pool of connections as the requests' login role; opens none before the first is wanted.
+
+    ``sent`` is called for each round trip.
+    """
+
+    async def opened(connection: Connection) -> None:
+        await prepare(connection)
+        cast(Direct, connection).sent = sent
+
     # For the statement that enters as well: app.enter's own limits begin with the next.
     limits = {"statement_timeout": str(STATEMENT_MS), "lock_timeout": str(LOCK_MS)}
+    pooled = _port(url) == 6543
+
+    async def connect(*place: Any, **given: Any) -> Any:
+        nonlocal pooled
+        if not pooled:
+            try:
+                connection = await asyncpg.connect(
+                    *place, **given, server_settings={"application_name": "specchem", **limits}
+                )
+                if await _is_direct(connection):
+                    return connection
+                await connection.close()
+            except asyncpg.ProtocolViolationError:  # PgBouncer takes no limits from its clients …
+                pass
+        # … and no statement that was prepared on one server waits on the next.
+        connection = await asyncpg.connect(
+            *place,
+            **{**given, "connection_class": Pooler, "statement_cache_size": 0},
+            server_settings={"application_name": "specchem"},
+        )
+        pooled = pooled or not await _is_direct(connection)
+        return connection
+
     return await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
-        init=prepare,
+        connect=connect,
+        init=opened,
+        connection_class=Direct,
         reset=_is_clean,
-        connection_class=Pooler if pooler else asyncpg.Connection,
-        # No prepared statement waits on the pooler's next server.
-        statement_cache_size=0 if pooler else 200,
-        server_settings={"application_name": "specchem", **({} if pooler else limits)},
-        command_timeout=60,
+        statement_cache_size=200,
+        command_timeout=ANSWER_SECONDS,
     )
+
+
+def _port(url: str) -> int | None:
+    parts = urlsplit(url)
+    told = parse_qs(parts.query).get("port", [""])[0]
+    return int(told) if told.isdigit() else parts.port
+
+
+async def _is_direct(connection: Connection) -> bool:
+    """Whether the server that answers is the one that took our call. A pooler gives us a number of its own making.
+
+    As text, because a statement may not be prepared here and run there; text has no answer but how many rows.
+    """
+    number = connection.get_server_pid()
+    said = await connection.execute(
+        f"select from pg_catalog.pg_backend_pid() as number where number = {number}"
+    )
+    return said == "SELECT 1"
+
+
+async def close_pool(pool: Pool) -> None:
+    """Close a pool, whether its server still answers or not."""
+    try:
+        await asyncio.wait_for(pool.close(), ROLL_BACK_SECONDS)
+    except TimeoutError:
+        pool.terminate()
 
 
 @asynccontextmanager
@@ -239,28 +334,78 @@ async def acting_as(pool: Pool, identity: Identity) -> AsyncIterator[Db]:
     database refuses (see specchem.db.refusals).
     """
     try:
-        async with (
-            pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
-            _transaction(connection, identity) as db,
-        ):
-            yield db
+        async with transaction(pool, identity.enters()) as connection:
+            yield Db(connection)
     except FAULTS as error:
         raise translate(error) from error
 
 
 @asynccontextmanager
-async def _transaction(connection: Connection, identity: Identity) -> AsyncIterator[Db]:
-    try:
-        await connection.execute(identity.enters())
-        yield Db(connection)
-        await connection.execute(f"commit; {CLEAN}")
-    except BaseException:
-        await _roll_back(connection)
-        raise
+async def transaction(
+    pool: Pool, begin: str = "begin", seconds: float = ACQUIRE_SECONDS
+) -> AsyncIterator[Connection]:
+    """One transaction: commits at the end, rolls back on any error, and leaves nothing on the connection.
+
+    Raises Unavailable where no connection gets free in so many seconds, or where it is not certain that it committed.
+    """
+    async with begun(pool, begin, seconds) as connection:
+        try:
+            yield connection
+        except BaseException as error:
+            await _roll_back(connection, error)
+            raise
+        try:
+            await connection.execute(f"commit; {CLEAN}")
+        except BaseException as error:
+            await _roll_back(connection, error)
+            if is_gone(error) or isinstance(error, (TimeoutError, asyncpg.OperatorInterventionError)):
+                raise Unavailable(UNCERTAIN) from error
+            raise
 
 
-async def _roll_back(connection: Connection) -> None:
+@asynccontextmanager
+async def begun(pool: Pool, first: str, seconds: float = ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
+    """A connection that has answered a first statement, one that changes nothing.
+
+    Where it turns out that the connection had died since it was last used, the others may have, too: all are
+    renewed, and the statement is sent once more.
+    """
+    for last in (False, True):
+        async with _acquired(pool, seconds) as connection:
+            try:
+                await connection.execute(first)
+            except BaseException as error:
+                await _roll_back(connection, error)
+                if last or not is_gone(error):
+                    raise
+            else:
+                yield connection
+                return
+        await pool.expire_connections()
+
+
+@asynccontextmanager
+async def _acquired(pool: Pool, seconds: float = ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(pool.acquire(timeout=seconds))
+        except TimeoutError:
+            if pool.get_idle_size() == 0 and pool.get_size() == pool.get_max_size():
+                raise Unavailable(CROWDED) from None
+            raise
+        yield connection
+
+
+async def _roll_back(connection: Connection, why: BaseException) -> None:
     try:
-        await connection.execute(f"rollback; {CLEAN}")
+        if isinstance(why, TimeoutError):  # it would not answer this either
+            _cut(connection)
+        else:
+            await connection.execute(f"rollback; {CLEAN}", timeout=ROLL_BACK_SECONDS)
     except Exception:  # whatever it is, what went wrong before it is told, and the connection thrown away
+        _cut(connection)
+
+
+def _cut(connection: Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool has done so already
         connection.terminate()

@@ -122,16 +122,17 @@ async def status(connection: Connection) -> Status:
     )
 
 
-async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool:
+async def upgrade(url: str, say: Callable[[str], None] = lambda _: None, *, restate: bool = False) -> bool:
     """Bring the database to this release; False when there was nothing to do.
 
-    All or nothing, and then the indexes, each by itself and without keeping anybody from writing. Raises Stopped when
-    the database cannot carry the product, Unavailable when it is busy.
+    All or nothing, and then the indexes, each by itself and without keeping anybody from writing. ``restate``: put the
+    rules back even where none is pending, because a hand changed what they made. Raises Stopped when the database
+    cannot carry the product, Unavailable when it is busy.
     """
     connection = await asyncpg.connect(url)
     sentence = BUSY
     try:
-        upgraded = await _upgrade(connection, say)
+        upgraded = await _upgrade(connection, say, restate=restate)
         sentence = (
             "The database is busy or restarting; an index is still to be built. Upgrade again in a moment."
         )
@@ -144,15 +145,15 @@ async def upgrade(url: str, say: Callable[[str], None] = lambda _: None) -> bool
         await connection.close()
 
 
-async def _upgrade(connection: Connection, say: Callable[[str], None]) -> bool:
+async def _upgrade(connection: Connection, say: Callable[[str], None], *, restate: bool) -> bool:
     async with connection.transaction():
         # Taken before looking, so that of two upgrades the second finds the first one's work.
         await connection.execute(f"set local lock_timeout = '10s'; select pg_advisory_xact_lock({LOCK})")
         before = await status(connection)
-        if before.current:
+        if before.current and not restate:
             return False
         await _check(connection, before)
-        say(f"Upgrading the database: {before.sentence()}")
+        say("Restating the rules." if before.current else f"Upgrading the database: {before.sentence()}")
         await connection.execute(script(before.revision, with_indexes=before.revision is None))
         return True
 
@@ -162,7 +163,7 @@ async def _check(connection: Connection, found: Status) -> None:
     version = connection.get_server_version()
     if version.major < 15:
         raise Stopped(f"PostgreSQL {version.major} is too old; SpecChem needs 15 or newer.")
-    if found.revision is not None and found.revision not in _known_revisions():
+    if found.revision is not None and found.revision not in known_revisions():
         raise Stopped(
             f"The database is at revision {found.revision}, which this release does not know."
             " It was upgraded by a newer release; run that one."
@@ -195,6 +196,11 @@ def script(since: str | None, *, with_indexes: bool = True) -> str:
             AFTER.format(hash=rules_hash()),
         ]
     )
+
+
+def logins() -> str:
+    """The page that makes the login roles which are ours, as SQL."""
+    return (HERE / "rules" / "00_logins.sql").read_text()
 
 
 async def supply_platform(url: str) -> bool:
@@ -234,14 +240,14 @@ def _pages(folder: str) -> list[Path]:
     return sorted((HERE / folder).glob("*.sql"))
 
 
-def _known_revisions() -> list[str]:
-    """From the first to the newest."""
+def known_revisions() -> list[str]:
+    """Those that this release can upgrade from, from the first to its own."""
     return [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
 def _steps(since: str | None) -> list[str]:
     """Each revision after one, to be taken where it is missing."""
-    known = _known_revisions()
+    known = known_revisions()
     if since is not None and since not in known:
         raise Stopped(f"There is no revision {since}.")
     steps = zip([None, *known], known, strict=False)

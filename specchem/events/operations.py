@@ -40,8 +40,10 @@ async def record_question_events(
     db: Calls, learner: UUID, events: Sequence[CreateQuestionEvent]
 ) -> list[GradedAnswer]:
     """Record answers, all or none; one comes back for each, in the order sent. Raises as record_question_event."""
+    # Each has its name before it is sent: where the connection breaks, sending it again stores nothing twice.
+    named = [event if event.id else event.model_copy(update={"id": uuid4()}) for event in events]
     try:
-        sent = msgspec.Raw(_EVENTS.dump_json(list(events), exclude_none=True))
+        sent = msgspec.Raw(_EVENTS.dump_json(named, exclude_none=True))
     except PydanticSerializationError:  # its writer goes less deep than its reader
         raise BadInput(TOO_DEEP) from None
     return await db.call(list[GradedAnswer], "record_question_events", sent, learner)

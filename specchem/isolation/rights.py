@@ -173,6 +173,7 @@ FUNCTIONS: dict[str, str] = {
     "app.percent(bigint,bigint)": "authenticated",
     "app.enter(text,integer,integer)": "specchem_api",
     "app.release()": "specchem_api",
+    "app.volume()": "specchem_api",
     "public.get_user_enrollments(uuid,integer,integer)": "authenticated",
     "public.mark_progress(uuid,integer,text,uuid)": "authenticated",
     "public.record_question_events(jsonb,uuid)": "authenticated",
@@ -195,7 +196,7 @@ DEFINERS = """
     count_progress count_success count_try empty_draft explain follow_account follow_invitation follow_progress
     follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr keep_content keep_progress keep_version
     me move_progress my_sections note_failure note_invitation note_role note_sign_in open_progress publish release
-    session_ended visible_plants
+    session_ended visible_plants volume
 """.split()  # noqa: SIM905
 ROLES = ("anon", "authenticated", "specchem_api", "service_role")
 

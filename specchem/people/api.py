@@ -7,6 +7,7 @@ from litestar import Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from specchem import noting
 from specchem.auth.visits import Ask, Visits
 from specchem.doors import Listed, Me
 from specchem.people import inviting, operations
@@ -34,7 +35,9 @@ Visiting: TypeAlias = NamedDependency[Visits]
 async def me_(me: Me) -> Caller:
     """What the first page needs to know."""
     async with me.acting() as db:
-        return await operations.get_me(db, me.user_id)
+        found = await operations.get_me(db, me.user_id)
+    noting.in_plant(found.plant.id)
+    return found
 
 
 @get("/plants", summary="The plants the caller may see")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from specchem import noting
 from specchem.db.session import Asker, Db
 from specchem.i18n import _
 from specchem.people.operations import get_me, get_plants
@@ -29,6 +30,7 @@ class Visitor:
 async def get_visitor(db: Db, me: Asker) -> Visitor:
     """The visitor of this request."""
     found = await get_me(db, me.user_id)
+    noting.in_plant(found.plant.id)
     links = [Link("/", _("My courses"))]
     looked_after = {role.plant_id for role in found.roles if role.plant_id is not None}
     if looked_after:

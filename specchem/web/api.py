@@ -69,6 +69,7 @@ PROBLEM_SCHEMA = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "request_id": {"type": "string", "description": "To quote, where the fault is ours (5xx)."},
         "errors": {
             "type": "array",
             "items": {

@@ -1,5 +1,6 @@
 """The application put together."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,17 +23,21 @@ from specchem.auth.cookies import SessionCookies, cookie_name
 from specchem.auth.door import Door
 from specchem.auth.service import api as auth_api
 from specchem.auth.service.keys import KeyRing
-from specchem.auth.service.service import Service, opened
+from specchem.auth.service.service import Service
+from specchem.auth.service.service import opened as service_over
 from specchem.auth.tokens import Tokens
 from specchem.auth.visits import Visits, carry
 from specchem.db.database import Database
-from specchem.db.session import Pool, open_pool
+from specchem.db.session import Pool, close_pool, open_pool, transaction
 from specchem.db.upgrade import head, rules_hash
 from specchem.doors import Pooled
 from specchem.errors import Unavailable
 from specchem.settings import Settings
 from specchem.web import api, pages
 from specchem.web.headers import protect
+from specchem.web.metrics import Metrics
+from specchem.web.metrics import door as metrics_door
+from specchem.web.metrics import metrics as metrics_page
 from specchem.web.problems import answer
 
 HERE = Path(__file__).parent
@@ -50,24 +55,35 @@ def create_app(
     # What a browser may send back only encrypted.
     secure = settings.base_url.startswith("https:")
 
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def pool(name: str, address: str, size: int) -> AsyncIterator[Pool]:
+        opened = await open_pool(address, size, metrics.counts(name))
+        metrics.watch(name, opened)
+        try:
+            yield opened
+        finally:
+            await close_pool(opened)
+
     @asynccontextmanager
     async def pools(app: Litestar) -> AsyncIterator[None]:
-        requests = await open_pool(database.api, settings.pool_size)
-        client = _client(settings, app, ring)
-        tokens = Tokens(client.jwks, settings.auth_url, _told(settings.supabase_jwt_secret))
-        cookies = SessionCookies(cookie_name(settings.auth_url), secure)
-        app.state.pool, app.state.tokens = requests, tokens
-        app.state.visits = Visits(client, tokens, cookies, Door(requests))
-        try:
-            async with AsyncExitStack() as stack:
-                if local:
-                    service = opened(settings, database.auth, requests, ring, say)
-                    app.state.auth = await stack.enter_async_context(service)
-                yield
-        finally:
-            await tokens.close()
-            await client.http.aclose()
-            await requests.close()
+        async with AsyncExitStack() as stack:
+            requests = await stack.enter_async_context(pool("requests", database.api, settings.pool_size))
+            client = _client(settings, app, ring)
+            stack.push_async_callback(client.http.aclose)
+            tokens = Tokens(client.jwks, settings.auth_url, _told(settings.supabase_jwt_secret))
+            stack.push_async_callback(tokens.close)
+            cookies = SessionCookies(cookie_name(settings.auth_url), secure)
+            door = Door(requests, metrics.auth_failed)
+            app.state.pool, app.state.tokens = requests, tokens
+            app.state.visits = Visits(client, tokens, cookies, door)
+            if local:
+                few = max(2, settings.pool_size // 4)
+                accounts = await stack.enter_async_context(pool("auth", database.auth, few))
+                service = service_over(settings, accounts, door, ring, say)
+                app.state.auth = await stack.enter_async_context(service)
+            yield
 
     return Litestar(
         route_handlers=[
@@ -75,6 +91,7 @@ def create_app(
             *([auth_api.router] if local else []),
             pages.router,
             healthz,
+            metrics_page,
             create_static_files_router(
                 "/static", [HERE / "static"], include_in_schema=False, cache_control=None
             ),
@@ -84,7 +101,14 @@ def create_app(
             "visits": Provide(_visits, sync_to_thread=False),
             "auth": Provide(_auth, sync_to_thread=False),
         },
-        state=State({"host": urlsplit(settings.base_url).netloc, "release": (head(), rules_hash())}),
+        state=State(
+            {
+                "host": urlsplit(settings.base_url).netloc,
+                "release": (head(), rules_hash()),
+                "metrics": metrics,
+                "metrics_door": metrics_door(settings),
+            }
+        ),
         lifespan=[pools],
         exception_handlers={Exception: answer},
         before_send=[protect, carry],
@@ -94,7 +118,7 @@ def create_app(
             cookie_secure=secure,
             cookie_httponly=True,
             cookie_samesite="lax",
-            exclude=["^/api/", "^/auth/v1/", "^/static/", "^/healthz$"],
+            exclude=["^/api/", "^/auth/v1/", "^/static/", "^/healthz$", "^/metrics$"],
         ),
         template_config=TemplateConfig(
             directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=pages.dress
@@ -139,8 +163,10 @@ def _auth(state: State) -> Service:
 async def healthz(pool: Pooled, state: State) -> dict[str, str]:
     """200 when the database answers and the schema is this release's; else 503."""
     try:
-        async with pool.acquire(timeout=5) as connection:
-            row = await connection.fetchrow("select * from app.release()", timeout=5)
+        async with asyncio.timeout(5), transaction(pool, seconds=3) as connection:
+            row = await connection.fetchrow("select * from app.release()")
+    except Unavailable:
+        raise
     except Exception as error:  # whatever it is, we are not well
         logging.getLogger("specchem").warning("health check failed: %s", type(error).__name__)
         raise Unavailable("The database does not answer.") from None

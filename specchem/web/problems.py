@@ -4,7 +4,6 @@ import logging
 import re
 import traceback
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from litestar import Response
@@ -12,6 +11,7 @@ from litestar.exceptions import HTTPException, InternalServerException, Validati
 from litestar.response import Redirect, Template
 from pydantic import ValidationError
 
+from specchem import noting
 from specchem.auth.errors import AuthError, in_supabase_words
 from specchem.auth.forms import sentence_of
 from specchem.auth.guard import speak, way_back
@@ -26,10 +26,12 @@ from specchem.errors import (
     SecondFactorNeeded,
     SpecChemError,
 )
+from specchem.logs import place
 
 log = logging.getLogger("specchem")
 
 FOR_PROGRAMS = ("/api/", "/auth/v1/")
+FOR_MACHINES = {"/healthz", "/metrics"}
 SENTENCES = {
     404: "There is nothing at this address.",
     405: "That cannot be done here.",
@@ -49,6 +51,7 @@ def answer(request: Ask, error: Exception) -> Response[Any]:
     known = understood(error)
     if known.status >= 500 and request.url.path.startswith("/static/") and _unusable_name(error):
         known = NotFound(SENTENCES[404])
+    noting.refused("second_factor" if isinstance(known, SecondFactorNeeded) else _kind(known))
     if known.status >= 500 and known is not error:
         log.error(
             "unexpected %s in %s at %s %s",
@@ -57,7 +60,7 @@ def answer(request: Ask, error: Exception) -> Response[Any]:
             request.method,
             request.url.path,
         )
-    if request.url.path.startswith(FOR_PROGRAMS) or request.url.path == "/healthz":
+    if request.url.path.startswith(FOR_PROGRAMS) or request.url.path in FOR_MACHINES:
         return problem(request, known)
     speak(request)
     if isinstance(known, NotSignedIn):
@@ -74,15 +77,30 @@ def answer(request: Ask, error: Exception) -> Response[Any]:
     if request.headers.get("hx-request"):
         return Template(
             "_refused.html",
-            context={"sentence": str(known)},
+            context={"sentence": str(known), "request_id": _to_quote(known)},
             status_code=known.status,
             headers={"HX-Reswap": "none"},  # what the visitor filled in stays
         )
     return Template(
         "error.html",
-        context={"title": known.title, "sentence": str(known), "problems": known.problems},
+        context={
+            "title": known.title,
+            "sentence": str(known),
+            "problems": known.problems,
+            "request_id": _to_quote(known),
+        },
         status_code=known.status,
     )
+
+
+def _kind(error: SpecChemError) -> str:
+    """One word for each of our titles."""
+    return error.title.lower().replace(" ", "_")
+
+
+def _to_quote(error: SpecChemError) -> str | None:
+    """What a person can quote to whoever reads the log; a refusal that explains itself needs none."""
+    return noting.request_id() if error.status >= 500 else None
 
 
 def _not_now(error: AuthError) -> SpecChemError:
@@ -99,13 +117,6 @@ def _unusable_name(error: Exception) -> bool:
     return isinstance(error, ValueError) or isinstance(error.__cause__, OSError)
 
 
-def place(error: BaseException) -> str:
-    """Where in our code an error came from; a whole stack trace may hold SQL and what people sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "specchem" in Path(frame.filename).parts] or frames
-    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "nowhere"
-
-
 def problem(request: Ask, error: SpecChemError) -> Response[dict[str, Any]]:
     """A problem document, with every field at fault."""
     body: dict[str, Any] = {
@@ -115,6 +126,8 @@ def problem(request: Ask, error: SpecChemError) -> Response[dict[str, Any]]:
         "detail": str(error),
         "errors": [asdict(one) for one in error.problems],
     }
+    if (request_id := _to_quote(error)) is not None:
+        body["request_id"] = request_id
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
     if isinstance(error, SecondFactorNeeded):
         headers["WWW-Authenticate"] = 'Bearer error="insufficient_user_authentication"'  # RFC 9470

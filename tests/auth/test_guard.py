@@ -39,8 +39,16 @@ def ending(session: Session, seconds: float = 10) -> Session:
 
 # ------------------------------------------------------------------------------------------------ who is let in
 
-# The description of the API, files of the look, and whether the server is well.
-OPEN = {"/healthz", "/api", "/api/{path:str}", "/api/openapi.json", "/static/{file_path:path}", "/static"}
+# The description of the API, files of the look, whether the server is well, and the metrics with their own door.
+OPEN = {
+    "/healthz",
+    "/metrics",
+    "/api",
+    "/api/{path:str}",
+    "/api/openapi.json",
+    "/static/{file_path:path}",
+    "/static",
+}
 
 
 async def test_every_route_has_a_doorkeeper_or_is_known_to_be_open(served: Served) -> None:
@@ -61,7 +69,7 @@ async def test_without_a_session_exactly_the_public_pages_open(served: Served) -
         route.path: route.methods
         for route in served.app.routes
         if isinstance(route, HTTPRoute)
-        and not route.path.startswith(("/api", "/auth/v1", "/static", "/healthz"))
+        and not route.path.startswith(("/api", "/auth/v1", "/static", "/healthz", "/metrics"))
     }
     assert set(pages) > PUBLIC
     async with visiting(served) as tab:

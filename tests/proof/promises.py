@@ -451,4 +451,5 @@ ALL: list[tuple[str, str, str, str]] = [
     ("app.report_plant", "associate", "select app.report_plant([Z])", "PT404"),
     ("app.visible_person", "manager", "select app.visible_person(<bob>)", "PT404"),
     ("app.release", "API login", "select * from app.release()", "1"),
+    ("app.volume", "API login", "select * from app.volume()", "1"),
 ]  # fmt: skip

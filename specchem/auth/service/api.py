@@ -8,7 +8,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, JSONBody
 from litestar.response import Redirect
 
-from specchem import __version__
+from specchem import __version__, noting
 from specchem.auth.errors import AuthError, in_supabase_words
 from specchem.auth.service import admin, joining, own, sign_in, verifying
 from specchem.auth.service.callers import Ask, Caller, caller_of
@@ -114,6 +114,7 @@ async def health() -> dict[str, str]:
 
 def refusal(request: Ask, error: AuthError) -> Response[dict[str, Any]]:
     """Supabase Auth's error body, and a problem document at once."""
+    noting.refused(error.code)
     words, headers = in_supabase_words(request, error.status, error.code, error.message)
     body: dict[str, Any] = {
         "type": "about:blank",

@@ -10,10 +10,10 @@ from specchem.auth.service.issuer import Issuer
 from specchem.auth.service.keys import KeyRing
 from specchem.auth.service.later import Later
 from specchem.auth.service.mail import Mailer, open_mailer
-from specchem.db.session import ACQUIRE_SECONDS, Connection, Pool, open_pool
+from specchem.db.session import Connection, Pool, begun
 from specchem.settings import Settings
 
-DRAIN_SECONDS = 15  # for mail under way when the server stops
+DRAIN_SECONDS = 2  # for mail under way when the server stops
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Service:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """As role supabase_auth_admin: commits at the end, rolls back on any error."""
-        async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection, connection.transaction():
+        async with begun(self.pool, "select") as connection, connection.transaction():
             yield connection
 
     async def count(self, caller: Caller, what: What, account: str | None = None) -> None:
@@ -56,13 +56,11 @@ class Service:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, address: str, requests: Pool, ring: KeyRing, say: Callable[[str], None]
+    settings: Settings, pool: Pool, door: Door, ring: KeyRing, say: Callable[[str], None]
 ) -> AsyncIterator[Service]:
-    """The service over the database at an address, until the server stops; mail under way is sent before."""
-    pool = await open_pool(address, max(2, settings.pool_size // 4))
-    service = Service(settings, pool, ring, Door(requests), open_mailer(settings, ring.folder, say))
+    """The service over a pool, until the server stops; mail under way is sent before."""
+    service = Service(settings, pool, ring, door, open_mailer(settings, ring.folder, say))
     try:
         yield service
     finally:
         await service.later.drain(DRAIN_SECONDS)
-        await pool.close()

@@ -4,15 +4,6 @@
 -- Every function names its search_path, with pg_temp last: an empty path would look there first for types,
 -- and a caller's own pg_temp.uuid would then run as the owner.
 
--- The server logs in as a role that owns nothing, bypasses nothing and can become nobody but a client.
-do $$
-begin
-    if not exists (select from pg_roles where rolname = 'specchem_api') then
-        create role specchem_api login noinherit;
-    end if;
-    grant anon, authenticated to specchem_api;
-end $$;
-
 grant usage on schema public to anon, authenticated, service_role;
 grant usage on schema app to authenticated, service_role;
 
