@@ -80,3 +80,72 @@ async def test_from_the_company_into_a_course_and_a_plant(demo: Site, size: dict
         await page.get_by_role("link", name="Denver, CO").click()
         await expect(page.get_by_role("heading", level=1, name="Denver, CO")).to_be_visible()
         await fits(page)
+
+
+async def test_without_scripts_and_by_the_keyboard_alone(demo: Site) -> None:
+    async with demo.visit(size=PHONE, scripts=False) as page:
+        await sign_in(page, "manager", PASSWORD)
+        await page.get_by_role("link", name="Columbus, OH").press("Enter")
+        await page.get_by_role("link", name="Not started").focus()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**show=not_started**")
+        await expect(page.get_by_role("region", name="People").get_by_text("Not started")).not_to_have_count(0)
+        await expect(page.get_by_role("region", name="People").get_by_text("In progress")).to_have_count(0)
+        table = page.get_by_role("region", name="The last 12 weeks")
+        await expect(table).to_be_hidden()
+        await page.get_by_text("Show as a table").press("Enter")
+        await expect(table.get_by_role("row")).to_have_count(13)
+        # From the list the next Tab stops at its people.
+        await page.goto(f"{page.url.partition('#')[0]}#people")
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("!!document.activeElement.closest('.filters')")
+
+
+async def test_in_spanish(demo: Site) -> None:
+    async with demo.visit(size=PHONE) as page:
+        await sign_in(page, "hr", PASSWORD)
+        await page.get_by_role("button", name="Español").click()
+        await page.get_by_role("link", name="Empresa").click()
+        await expect(page.get_by_role("img", name="Completado, por planta")).to_be_visible()
+        await fits(page)
+        await page.get_by_role("link", name="Denver, CO").click()
+        await page.get_by_role("link", name="Atascados").click()
+        await expect(page.get_by_text("Atascado significa en curso")).to_be_visible()
+        await fits(page)
+        await picture(page, "reports-phone-spanish", whole=True)
+
+
+async def test_on_paper_the_folded_tables_are_open_and_the_buttons_gone(demo: Site) -> None:
+    async with demo.visit() as page:
+        await sign_in(page, "manager", PASSWORD)
+        await page.get_by_role("link", name="Columbus, OH").click()
+        row = page.get_by_role("region", name="The last 12 weeks").get_by_role("row").last
+        await expect(row).to_be_hidden()
+        await page.emulate_media(media="print")
+        await expect(row).to_be_visible()
+        await expect(page.get_by_role("navigation", name="Which people")).to_be_hidden()
+        await picture(page, "reports-paper", whole=True)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+async def test_what_charts_draw_stands_out(demo: Site, dark: bool) -> None:
+    """At least 3 to 1 against the page (WCAG 1.4.11)."""
+    async with demo.visit(dark=dark) as page:
+        await sign_in(page, "manager", PASSWORD)
+        await page.get_by_role("link", name="Columbus, OH").click()
+        for part in (".chart .bar", ".interval .span", ".interval .dot", ".chart .axis"):
+            ratio = await page.evaluate(CONTRAST, part)
+            assert ratio >= 3, f"{part}: {ratio:.2f}"
+
+
+CONTRAST = """part => {
+    const shown = getComputedStyle(document.querySelector(part));
+    const light = color => {
+        const [r, g, b] = color.match(/[0-9.]+/g).map(one => one / 255)
+            .map(one => one <= .04045 ? one / 12.92 : ((one + .055) / 1.055) ** 2.4);
+        return .2126 * r + .7152 * g + .0722 * b + .05;
+    };
+    const drawn = light(part.endsWith("axis") ? shown.stroke : shown.fill);
+    const ground = light(getComputedStyle(document.documentElement).backgroundColor);
+    return Math.max(drawn, ground) / Math.min(drawn, ground);
+}"""
