@@ -81,9 +81,7 @@ async def training(me: Me, person: FromPath[UUID], offset: Offset = 0) -> Templa
         courses = await operations.get_user_activity_summary(db, person)
         found = await get_profile_by_id_with_plant(db, person)
         # One more than is shown says whether there is more.
-        happened = await operations.get_person_timeline(
-            db, person, Page(limit=HAPPENINGS + 1, offset=offset)
-        )
+        happened = await operations.get_person_timeline(db, person, Page(limit=HAPPENINGS + 1, offset=offset))
         told = {
             "visitor": visitor, "person": found.profile, "plant": found.plant, "courses": courses,
             "is_own": person == me.user_id, "looks_after": await operations.looks_after(db, found.plant.id),

@@ -44,7 +44,7 @@ async def choose(request: Ask) -> Redirect:
     """Speak another language on this device from now on; back to the page the form was on."""
     (wanted,) = await read(request, "language")
     chosen = Cookie(
-        i18n.COOKIE, wanted if wanted in i18n.LANGUAGES else i18n.DEFAULT,
+        i18n.COOKIE, value=wanted if wanted in i18n.LANGUAGES else i18n.DEFAULT,
         max_age=YEAR, httponly=True, samesite="lax",
     )  # fmt: skip
     return Redirect(page_before(request), status_code=303, cookies=[chosen])

@@ -67,7 +67,9 @@ async def test_from_the_plant_to_who_is_stuck_and_why(demo: Site, size: dict[str
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_from_the_company_into_a_course_and_a_plant(demo: Site, size: dict[str, int], dark: bool) -> None:
+async def test_from_the_company_into_a_course_and_a_plant(
+    demo: Site, size: dict[str, int], dark: bool
+) -> None:
     name = f"reports-{'phone' if size is PHONE else 'desk'}-{'dark' if dark else 'light'}"
     async with demo.visit(size=size, dark=dark) as page:
         await sign_in(page, "hr", PASSWORD)
@@ -76,7 +78,9 @@ async def test_from_the_company_into_a_course_and_a_plant(demo: Site, size: dict
         await fits(page)
         await picture(page, f"{name}-company", whole=True)
         await page.get_by_role("link", name="Function-Specific HazMat Training").click()
-        await expect(page.get_by_role("link", name="Function-Specific")).to_have_attribute("aria-current", "true")
+        await expect(page.get_by_role("link", name="Function-Specific")).to_have_attribute(
+            "aria-current", "true"
+        )
         await page.get_by_role("link", name="Denver, CO").click()
         await expect(page.get_by_role("heading", level=1, name="Denver, CO")).to_be_visible()
         await fits(page)
@@ -89,7 +93,9 @@ async def test_without_scripts_and_by_the_keyboard_alone(demo: Site) -> None:
         await page.get_by_role("link", name="Not started").focus()
         await page.keyboard.press("Enter")
         await page.wait_for_url("**show=not_started**")
-        await expect(page.get_by_role("region", name="People").get_by_text("Not started")).not_to_have_count(0)
+        await expect(page.get_by_role("region", name="People").get_by_text("Not started")).not_to_have_count(
+            0
+        )
         await expect(page.get_by_role("region", name="People").get_by_text("In progress")).to_have_count(0)
         table = page.get_by_role("region", name="The last 12 weeks")
         await expect(table).to_be_hidden()
@@ -104,6 +110,7 @@ async def test_without_scripts_and_by_the_keyboard_alone(demo: Site) -> None:
 async def test_in_spanish(demo: Site) -> None:
     async with demo.visit(size=PHONE) as page:
         await sign_in(page, "hr", PASSWORD)
+        await page.wait_for_url("**/")
         await page.get_by_role("button", name="Español").click()
         await page.get_by_role("link", name="Empresa").click()
         await expect(page.get_by_role("img", name="Completado, por planta")).to_be_visible()

@@ -68,7 +68,11 @@ async def test_who_may_open_which_page(served: Served, who: str) -> None:
             expected = 200
             if page not in ALLOWED[who].split():
                 # A closed plant is there for HR and the dev admin alone.
-                unknown = page in COURSE.split() or page in {"anas", "bos"} or (page == "closed" and not who.startswith("d"))
+                unknown = (
+                    page in COURSE.split()
+                    or page in {"anas", "bos"}
+                    or (page == "closed" and not who.startswith("d"))
+                )
                 expected = 404 if unknown and who not in INACTIVE else 403
             answer = await tab.get(address(served.world, page))
             assert is_page(answer, expected), page
