@@ -44,31 +44,35 @@ async def get_plant_completion_rate(db: Db, plant: UUID, course: UUID | None = N
     )  # fmt: skip
 
 
-async def get_plant_progress_summary(db: Db, plant: UUID) -> list[ProgressSummary]:
-    """A plant's courses, by title. Raises NotFound, Forbidden."""
+async def get_plant_progress_summary(
+    db: Db, plant: UUID, language: str | None = None
+) -> list[ProgressSummary]:
+    """A plant's courses, by title; in ``language`` what is said in it. Raises NotFound, Forbidden."""
     return await db.all(
         ProgressSummary,
         """
-        select jsonb_build_object('id', c.id, 'title', c.title, 'slug', c.slug) as course,
+        select jsonb_build_object('id', c.id, 'slug', c.slug,
+                'title', coalesce(c.translations -> $2 ->> 'title', c.title)) as course,
             s.total_enrolled, s.completed, s.in_progress, s.not_started,
             app.percent(s.completed, s.total_enrolled) as completion_rate,
             app.percent(s.progress_sum, 100 * s.total_enrolled) as average_progress
         from app.completion s join courses c on c.id = s.course_id
         where app.report_plant($1) = $1 and s.plant_id = $1
         order by c.title, c.id""",
-        plant,
-    )
+        plant, language,
+    )  # fmt: skip
 
 
 async def get_most_missed_questions(
-    db: Db, plant: UUID, course: UUID, most: MostMissed | None = None
+    db: Db, plant: UUID, course: UUID, most: MostMissed | None = None, language: str | None = None
 ) -> list[MissedQuestion]:
     """What a plant's people get wrong most, from 5 attempts on. Raises NotFound, Forbidden."""
     return await db.all(
         MissedQuestion,
         """
-        select d.section_key, s.title as section, d.question_key, q.prompt, d.total_attempts, d.incorrect_attempts, d.people,
-            d.miss_rate, d.miss_rate_low, d.miss_rate_high
+        select d.section_key, coalesce(s.translations -> $5 ->> 'title', s.title) as section, d.question_key,
+            coalesce(q.translations -> $5 ->> 'prompt', q.prompt) as prompt, d.total_attempts,
+            d.incorrect_attempts, d.people, d.miss_rate, d.miss_rate_low, d.miss_rate_high
         from app.question_difficulty d
         left join sections s on s.course_id = d.course_id and s.key = d.section_key
         left join questions q on q.course_id = d.course_id and q.section_key = d.section_key
@@ -76,18 +80,21 @@ async def get_most_missed_questions(
         where app.report_plant($1) = $1 and app.known_course($2) = $2
             and d.plant_id = $1 and d.course_id = $2 and d.total_attempts >= $4
         order by d.miss_rate desc, d.total_attempts desc, d.section_key, d.question_key limit $3""",
-        plant, course, (most or MostMissed()).limit, ENOUGH_ATTEMPTS,
+        plant, course, (most or MostMissed()).limit, ENOUGH_ATTEMPTS, language,
     )  # fmt: skip
 
 
-async def get_user_activity_summary(db: Db, person: UUID) -> list[ActivitySummary]:
+async def get_user_activity_summary(
+    db: Db, person: UUID, language: str | None = None
+) -> list[ActivitySummary]:
     """A person's courses with what they did in each, newest enrolment first. Raises NotFound."""
     return await db.all(
         ActivitySummary,
         """
         select
             case when c.id is not null
-                then jsonb_build_object('id', c.id, 'title', c.title, 'slug', c.slug) end as course,
+                then jsonb_build_object('id', c.id, 'slug', c.slug,
+                    'title', coalesce(c.translations -> $2 ->> 'title', c.title)) end as course,
             jsonb_build_object('status', e.status, 'enrolled_at', e.enrolled_at, 'completed_at', e.completed_at)
                 as enrollment,
             case when g.id is not null
@@ -108,17 +115,19 @@ async def get_user_activity_summary(db: Db, person: UUID) -> list[ActivitySummar
             where y.user_id = e.user_id and y.course_id = e.course_id and y.event_type = 'view_section') as v
         where app.visible_person($1) = $1 and e.user_id = $1
         order by e.enrolled_at desc, e.id""",
-        person,
-    )
+        person, language,
+    )  # fmt: skip
 
 
-async def get_missed_by_person(db: Db, person: UUID) -> list[MissedByPerson]:
+async def get_missed_by_person(db: Db, person: UUID, language: str | None = None) -> list[MissedByPerson]:
     """What a person got wrong, never right first, then wrong most often; at most 50. Raises NotFound."""
     return await db.all(
         MissedByPerson,
         """
-        select c.title as course, coalesce(s.title, m.section_key) as section,
-            coalesce(q.prompt, m.question_key) as prompt, m.wrong, m.is_right, m.last_answered_at
+        select coalesce(c.translations -> $3 ->> 'title', c.title) as course,
+            coalesce(s.translations -> $3 ->> 'title', s.title, m.section_key) as section,
+            coalesce(q.translations -> $3 ->> 'prompt', q.prompt, m.question_key) as prompt,
+            m.wrong, m.is_right, m.last_answered_at
         from (
             select e.course_id, e.section_key, e.question_key, count(*) filter (where not e.is_correct) as wrong,
                 bool_or(e.is_correct) as is_right, max(e.answered_at) as last_answered_at
@@ -131,18 +140,21 @@ async def get_missed_by_person(db: Db, person: UUID) -> list[MissedByPerson]:
             and q.key = m.question_key
         where app.visible_person($1) = $1 and m.wrong > 0
         order by m.is_right, m.wrong desc, m.last_answered_at desc, m.section_key, m.question_key limit $2""",
-        person, MOST_MISSED,
+        person, MOST_MISSED, language,
     )  # fmt: skip
 
 
-async def get_person_timeline(db: Db, person: UUID, page: Page = FIRST_PAGE) -> list[Happening]:
+async def get_person_timeline(
+    db: Db, person: UUID, page: Page = FIRST_PAGE, language: str | None = None
+) -> list[Happening]:
     """What a person did and answered, and when they were enrolled, latest first. Raises NotFound."""
     # The offset keeps the person's own rows first, as in the two histories.
     return await db.all(
         Happening,
         """
-        select h.happened_at, h.kind, c.title as course, coalesce(s.title, h.section_key) as section,
-            coalesce(q.prompt, h.question_key) as prompt, h.is_correct
+        select h.happened_at, h.kind, coalesce(c.translations -> $4 ->> 'title', c.title) as course,
+            coalesce(s.translations -> $4 ->> 'title', s.title, h.section_key) as section,
+            coalesce(q.translations -> $4 ->> 'prompt', q.prompt, h.question_key) as prompt, h.is_correct
         from (
             select * from (
                 select e.answered_at as happened_at, 'answer' as kind, e.course_id, e.section_key, e.question_key,
@@ -163,7 +175,7 @@ async def get_person_timeline(db: Db, person: UUID, page: Page = FIRST_PAGE) -> 
             and q.key = h.question_key
         where app.visible_person($1) = $1
         order by h.happened_at desc, h.kind = 'enrolled', h.id limit $2 offset $3""",
-        person, page.limit, page.offset,
+        person, page.limit, page.offset, language,
     )  # fmt: skip
 
 
@@ -295,7 +307,9 @@ async def get_plant_learners(
     )  # fmt: skip
 
 
-async def get_stuck_learners(db: Db, plant: UUID, course: UUID) -> list[StuckLearner]:
+async def get_stuck_learners(
+    db: Db, plant: UUID, course: UUID, language: str | None = None
+) -> list[StuckLearner]:
     """Who of a plant's active people is stuck in a course, quiet for longest first; at most 500.
 
     Stuck is: in progress, and either nothing done for 14 days, or a question answered wrong three times or more and
@@ -312,8 +326,8 @@ async def get_stuck_learners(db: Db, plant: UUID, course: UUID) -> list[StuckLea
         left join progress g on g.user_id = e.user_id and g.course_id = e.course_id
         cross join lateral (select coalesce(g.last_active_at, e.enrolled_at) as last_active_at) as l
         cross join lateral (
-            select coalesce(jsonb_agg(coalesce(q.prompt, t.question_key) order by t.section_key, t.question_key), '[]')
-                as questions
+            select coalesce(jsonb_agg(coalesce(q.translations -> $6 ->> 'prompt', q.prompt, t.question_key)
+                order by t.section_key, t.question_key), '[]') as questions
             from (
                 select distinct w.section_key, w.question_key from question_events w
                 where w.course_id = $2 and w.user_id = e.user_id and w.attempt_index >= $4
@@ -327,5 +341,5 @@ async def get_stuck_learners(db: Db, plant: UUID, course: UUID) -> list[StuckLea
             and e.status = 'in_progress'
             and (l.last_active_at < now() - $3 * interval '1 day' or m.questions <> '[]')
         order by l.last_active_at, p.last_name, p.first_name, p.id limit $5""",
-        plant, course, QUIET_DAYS, MISSES, MOST_STUCK,
+        plant, course, QUIET_DAYS, MISSES, MOST_STUCK, language,
     )  # fmt: skip

@@ -9,9 +9,10 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
 from specchem.courses.operations import get_courses
+from specchem.db.session import Db
 from specchem.doors import Me
 from specchem.errors import NotFound
-from specchem.i18n import _
+from specchem.i18n import _, language
 from specchem.people.operations import get_plants, get_profile_by_id_with_plant
 from specchem.people.visitor import get_visitor
 from specchem.reporting import operations
@@ -37,30 +38,40 @@ async def plant(
     """A plant's courses; of one of them: who is not done or stuck, the last weeks, and what people get wrong."""
     async with me.acting() as db:
         visitor = await get_visitor(db, me)
+        summary = await operations.get_plant_progress_summary(db, plant, language())
+        chosen = _chosen(summary, course_id)
+        of_course = {} if chosen is None else await _of_course(db, plant, chosen, show, offset)
+        rate = await operations.get_plant_completion_rate(db, plant)
         named = next((row for row in await get_plants(db) if row.id == plant), None)
-        told = {
-            "visitor": visitor, "plant": named, "plant_id": plant, "offset": offset, "per_page": PEOPLE, "show": show,
-            "zone": ZoneInfo(named.timezone) if named else visitor.zone,
-            "summary": await operations.get_plant_progress_summary(db, plant),
-            "rate": await operations.get_plant_completion_rate(db, plant),
-        }  # fmt: skip
-        chosen = told["chosen"] = _chosen(told["summary"], course_id)
-        if chosen is not None:
-            stuck = await operations.get_stuck_learners(db, plant, chosen.course.id)
-            learners: list[PlantLearner] = [*stuck[offset : offset + PEOPLE]]
-            if show != "stuck":
-                page = Page(limit=PEOPLE, offset=offset)
-                learners = await operations.get_plant_learners(db, plant, chosen.course.id, page, show)
-            told |= {
-                "learners": learners,
-                "numbers": {
-                    "not_done": chosen.total_enrolled - chosen.completed, "stuck": len(stuck),
-                    "in_progress": chosen.in_progress, "not_started": chosen.not_started, "done": chosen.completed,
-                },
-                "weeks": await operations.get_plant_weeks(db, plant, chosen.course.id),
-                "missed": await operations.get_most_missed_questions(db, plant, chosen.course.id),
-            }  # fmt: skip
-    return Template("reporting/plant.html", context=told)
+    return Template(
+        "reporting/plant.html",
+        context={
+            "visitor": visitor, "plant": named, "plant_id": plant, "rate": rate, "summary": summary,
+            "chosen": chosen, "show": show, "offset": offset, "per_page": PEOPLE,
+            "zone": ZoneInfo(named.timezone) if named else visitor.zone, **of_course,
+        },
+    )  # fmt: skip
+
+
+async def _of_course(
+    db: Db, plant: UUID, chosen: ProgressSummary, show: Shown, offset: int
+) -> dict[str, object]:
+    """What the page shows of the chosen course."""
+    course = chosen.course.id
+    stuck = await operations.get_stuck_learners(db, plant, course, language())
+    learners: list[PlantLearner] = [*stuck[offset : offset + PEOPLE]]
+    if show != "stuck":
+        page = Page(limit=PEOPLE, offset=offset)
+        learners = await operations.get_plant_learners(db, plant, course, page, show)
+    return {
+        "learners": learners,
+        "numbers": {
+            "not_done": chosen.total_enrolled - chosen.completed, "stuck": len(stuck),
+            "in_progress": chosen.in_progress, "not_started": chosen.not_started, "done": chosen.completed,
+        },
+        "weeks": await operations.get_plant_weeks(db, plant, course),
+        "missed": await operations.get_most_missed_questions(db, plant, course, language=language()),
+    }  # fmt: skip
 
 
 def _chosen(summary: list[ProgressSummary], course_id: UUID | None) -> ProgressSummary | None:
@@ -78,14 +89,16 @@ async def training(me: Me, person: FromPath[UUID], offset: Offset = 0) -> Templa
     """A person's courses, what they missed and what they did, for whoever may see them."""
     async with me.acting() as db:
         visitor = await get_visitor(db, me)
-        courses = await operations.get_user_activity_summary(db, person)
+        courses = await operations.get_user_activity_summary(db, person, language())
         found = await get_profile_by_id_with_plant(db, person)
         # One more than is shown says whether there is more.
-        happened = await operations.get_person_timeline(db, person, Page(limit=HAPPENINGS + 1, offset=offset))
+        happened = await operations.get_person_timeline(
+            db, person, Page(limit=HAPPENINGS + 1, offset=offset), language()
+        )
         told = {
             "visitor": visitor, "person": found.profile, "plant": found.plant, "courses": courses,
             "is_own": person == me.user_id, "looks_after": await operations.looks_after(db, found.plant.id),
-            "missed": await operations.get_missed_by_person(db, person),
+            "missed": await operations.get_missed_by_person(db, person, language()),
             "timeline": happened[:HAPPENINGS], "more": len(happened) > HAPPENINGS,
             "offset": offset, "per_page": HAPPENINGS,
         }  # fmt: skip

@@ -118,6 +118,9 @@ async def test_in_spanish(demo: Site) -> None:
         await page.get_by_role("link", name="Denver, CO").click()
         await page.get_by_role("link", name="Atascados").click()
         await expect(page.get_by_text("Atascado significa en curso")).to_be_visible()
+        # What is asked is said in the reader's language as well.
+        missed = page.get_by_role("region", name="Preguntas con más fallos").get_by_role("row")
+        await expect(missed.filter(has_text="¿")).to_have_count(10)
         await fits(page)
         await picture(page, "reports-phone-spanish", whole=True)
 

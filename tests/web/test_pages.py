@@ -801,7 +801,7 @@ async def test_the_course_of_a_report_is_one_of_the_plants(served: Served) -> No
         for name, title in (("hazmat", "Function-Specific HazMat Training"), ("outside", "Outside Player")):
             page = await tab.get(f"{base}?course_id={served.world.course[name]}")
             assert is_page(page, 200)
-            assert f"{title} People Not done" in words(page)
+            assert f"{title} People Not finished" in words(page)
         for unknown in (served.world.course["draft"], uuid4(), served.world.plant["Columbus, OH"]):
             page = await tab.get(f"{base}?course_id={unknown}")
             assert is_page(page, 404)
