@@ -457,7 +457,7 @@ TOO_MUCH: dict[str, tuple[str, str, Mapping[str, int], str]] = {
         "From end to end: 1 rows of question_events by Index Scan",
     ),
     "rows that are thrown away": (
-        "manager", f"select from enrollments where plant_id = '{PLANT}' and completed_at < enrolled_at", RECORD,
+        "manager", f"select from enrollments where plant_id = '{PLANT}' and updated_at < enrolled_at", RECORD,
         "Not 9 but 150 rows of enrollments",
     ),
     "little, again and again": (
