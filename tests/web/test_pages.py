@@ -258,6 +258,7 @@ def forms(world: World) -> dict[str, list[tuple[str, str]]]:
     section, question = first(world)
     return {
         **ABOUT_SIGNING_IN,
+        "/language": [("language", "es")],
         f"{HAZMAT}/{section}/{question}": choices(right(world, section, question)),
         f"{HAZMAT}/{world.plain_sections[0]}/continue": [],
         "/invitations": [("emails", "new@example.com"), ("plant_id", str(world.plant["Columbus, OH"]))],
@@ -273,7 +274,7 @@ async def test_every_form_is_known_here(served: Served) -> None:
         if "POST" in getattr(route, "methods", ()) and not route.path.startswith(("/api", "/auth/v1"))
     }
     assert posts == {
-        *ABOUT_SIGNING_IN, "/courses/{slug:str}/{section:str}/continue",
+        *ABOUT_SIGNING_IN, "/language", "/courses/{slug:str}/{section:str}/continue",
         "/courses/{slug:str}/{section:str}/{question:str}",
         "/invitations", "/invitations/{invitation:uuid}/send", "/invitations/{invitation:uuid}/revoke",
     }  # fmt: skip
