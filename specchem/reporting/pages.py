@@ -1,5 +1,6 @@
 """What managers and HR look at: a plant, a person's training, and the company."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,11 +13,11 @@ from specchem.courses.operations import get_courses
 from specchem.db.session import Db
 from specchem.doors import Me
 from specchem.errors import NotFound
-from specchem.i18n import _, language
+from specchem.i18n import _, language, short_day
 from specchem.people.operations import get_plants, get_profile_by_id_with_plant
 from specchem.people.visitor import get_visitor
 from specchem.reporting import operations
-from specchem.reporting.schemas import PlantLearner, ProgressSummary
+from specchem.reporting.schemas import PlantLearner, ProgressSummary, Week
 from specchem.vocabulary import Page
 
 PEOPLE = 25  # a page of the list
@@ -25,6 +26,17 @@ BARS = 30  # plants in the chart; the table has them all
 
 Offset = Annotated[int, QueryParameter(ge=0, le=1_000_000)]
 Shown = Literal["not_done", "in_progress", "not_started", "stuck", "done"]
+Chart = tuple[str, list[tuple[str, int]]]  # what it shows; for each place its label and number
+
+
+@dataclass(frozen=True)
+class People:
+    """A list of people in a course: its name, how many they are, and what is said where there are none."""
+
+    key: Shown
+    word: str
+    number: int
+    empty: str
 
 
 @get("/plants/{plant:uuid}")
@@ -40,21 +52,21 @@ async def plant(
         visitor = await get_visitor(db, me)
         summary = await operations.get_plant_progress_summary(db, plant, language())
         chosen = _chosen(summary, course_id)
-        of_course = {} if chosen is None else await _of_course(db, plant, chosen, show, offset)
         rate = await operations.get_plant_completion_rate(db, plant)
         named = next((row for row in await get_plants(db) if row.id == plant), None)
+        zone = ZoneInfo(named.timezone) if named else visitor.zone
+        of_course = {} if chosen is None else await _of_course(db, plant, chosen, show, offset, zone)
     return Template(
         "reporting/plant.html",
         context={
             "visitor": visitor, "plant": named, "plant_id": plant, "rate": rate, "summary": summary,
-            "chosen": chosen, "show": show, "offset": offset, "per_page": PEOPLE,
-            "zone": ZoneInfo(named.timezone) if named else visitor.zone, **of_course,
+            "chosen": chosen, "show": show, "offset": offset, "per_page": PEOPLE, "zone": zone, **of_course,
         },
     )  # fmt: skip
 
 
 async def _of_course(
-    db: Db, plant: UUID, chosen: ProgressSummary, show: Shown, offset: int
+    db: Db, plant: UUID, chosen: ProgressSummary, show: Shown, offset: int, zone: ZoneInfo
 ) -> dict[str, object]:
     """What the page shows of the chosen course."""
     course = chosen.course.id
@@ -63,15 +75,36 @@ async def _of_course(
     if show != "stuck":
         page = Page(limit=PEOPLE, offset=offset)
         learners = await operations.get_plant_learners(db, plant, course, page, show)
+    lists = _lists(chosen, len(stuck))
+    weeks = await operations.get_plant_weeks(db, plant, course)
     return {
-        "learners": learners,
-        "numbers": {
-            "not_done": chosen.total_enrolled - chosen.completed, "stuck": len(stuck),
-            "in_progress": chosen.in_progress, "not_started": chosen.not_started, "done": chosen.completed,
-        },
-        "weeks": await operations.get_plant_weeks(db, plant, course),
+        "learners": learners, "lists": lists, "list": next(one for one in lists if one.key == show),
+        "weeks": weeks, "charts": _charts(weeks, zone),
         "missed": await operations.get_most_missed_questions(db, plant, course, language=language()),
     }  # fmt: skip
+
+
+def _lists(course: ProgressSummary, stuck: int) -> list[People]:
+    return [
+        People("not_done", _("Not finished"), course.total_enrolled - course.completed,
+               _("Everybody who is enrolled is done.")),
+        People("in_progress", _("In progress"), course.in_progress, _("Nobody is on the way.")),
+        People("not_started", _("Not started"), course.not_started, _("Everybody has started.")),
+        People("stuck", _("Stuck"), stuck, _("Nobody is stuck.")),
+        People("done", _("Done"), course.completed, _("Nobody is done yet.")),
+    ]  # fmt: skip
+
+
+def _charts(weeks: list[Week], zone: ZoneInfo) -> list[Chart]:
+    days = [short_day(week.starts_at, zone) for week in weeks]
+    return [
+        (word, list(zip(days, numbers, strict=True)))
+        for word, numbers in (
+            (_("People who answered"), [week.people for week in weeks]),
+            (_("Completions"), [week.completed for week in weeks]),
+            (_("Answers"), [week.answers for week in weeks]),
+        )
+    ]
 
 
 def _chosen(summary: list[ProgressSummary], course_id: UUID | None) -> ProgressSummary | None:
