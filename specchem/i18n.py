@@ -107,6 +107,16 @@ def day(moment: datetime | None, zone: tzinfo) -> str:
     return "" if moment is None else _date(moment.astimezone(zone), {"en": "d MMM y", "es": "d MMM y"})
 
 
+def short_day(moment: datetime, zone: tzinfo) -> str:
+    """A day of this year, as short as a chart needs it: 22 Nov."""
+    return _date(moment.astimezone(zone), {"en": "d MMM", "es": "d MMM"})
+
+
+def month(moment: datetime, zone: tzinfo) -> str:
+    """A month: Nov 2026."""
+    return _date(moment.astimezone(zone), {"en": "MMM y", "es": "MMM y"})
+
+
 def minute(moment: datetime | None, zone: tzinfo) -> str:
     """A date and time of day by the plant's clock; nothing for none."""
     forms = {"en": "d MMM y, h:mm a", "es": "d MMM y, H:mm"}
@@ -124,6 +134,11 @@ def percent(share: float) -> str:
     if 0 < share < 100:
         whole = min(max(whole, 1), 99)
     return f"{whole} %"
+
+
+def language_name(code: str) -> str:
+    """What a language is called in the reader's: Spanish; its code where nobody calls it anything."""
+    return str(locale().languages.get(code, code))
 
 
 def locale() -> Locale:

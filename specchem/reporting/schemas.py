@@ -1,12 +1,16 @@
 """What the reports show; rates and averages in per cent (guide: operations/reporting.ts)."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 from pydantic import Field
 
 from specchem.vocabulary import Input
+
+# Which of a course's learners.
+Show = Literal["all", "not_done", "in_progress", "not_started", "done"]
 
 
 class MostMissed(Input):
@@ -67,6 +71,7 @@ class MissedQuestion(msgspec.Struct, frozen=True):
     """A question that people miss, with the Wilson 95 % interval of its miss rate."""
 
     section_key: str
+    section: str | None  # its title
     question_key: str
     prompt: str | None
     total_attempts: int
@@ -94,11 +99,12 @@ class ProgressRef(msgspec.Struct, frozen=True):
 
 
 class ActivityRef(msgspec.Struct, frozen=True):
-    """How much was done: answers given, of them right, and sections viewed."""
+    """How much was done: answers given, of them right, sections viewed, and the languages it was answered in."""
 
     answers: int
     right_answers: int
     sections_viewed: int
+    languages: list[str]
 
 
 class ActivitySummary(msgspec.Struct, frozen=True):
@@ -110,7 +116,7 @@ class ActivitySummary(msgspec.Struct, frozen=True):
     activity: ActivityRef
 
 
-class PlantLearner(msgspec.Struct, frozen=True):
+class PlantLearner(msgspec.Struct, frozen=True, kw_only=True):
     """A person in a plant's list of one course."""
 
     user_id: UUID
@@ -121,3 +127,50 @@ class PlantLearner(msgspec.Struct, frozen=True):
     progress_percent: int
     enrolled_at: datetime
     completed_at: datetime | None
+    last_active_at: datetime | None
+
+
+class StuckLearner(PlantLearner, frozen=True, kw_only=True):
+    """A learner who is stuck: quiet for long, or missing these questions again and again."""
+
+    is_quiet: bool
+    questions: list[str]
+
+
+class Week(msgspec.Struct, frozen=True):
+    """A week of a plant in one course, from Monday by the plant's clock."""
+
+    starts_at: datetime
+    answers: int
+    people: int  # who answered
+    enrolled: int
+    completed: int
+
+
+class Month(msgspec.Struct, frozen=True):
+    """A month's completions."""
+
+    starts_at: datetime
+    completed: int
+
+
+class MissedByPerson(msgspec.Struct, frozen=True):
+    """A question that a person got wrong, and whether they got it right since."""
+
+    course: str | None
+    section: str
+    prompt: str
+    wrong: int
+    is_right: bool
+    last_answered_at: datetime
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """Something of a person's time line; ``kind`` is a kind of event, ``enrolled`` or ``answer``."""
+
+    happened_at: datetime
+    kind: str
+    course: str | None
+    section: str | None
+    prompt: str | None
+    is_correct: bool | None

@@ -33,7 +33,9 @@ def dress(engine: JinjaTemplateEngine) -> None:
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_callables(i18n._, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["language"], environment.globals["LANGUAGES"] = i18n.language, i18n.LANGUAGES
-    for spoken in (i18n.day, i18n.minute, i18n.number, i18n.percent, i18n.told):
+    for spoken in (
+        i18n.day, i18n.short_day, i18n.minute, i18n.month, i18n.number, i18n.percent, i18n.language_name, i18n.told,
+    ):  # fmt: skip
         environment.filters[spoken.__name__] = spoken
 
 

@@ -82,10 +82,10 @@ async def sign_in(page: Page, who: str, password: str = PASSWORD) -> None:
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def picture(page: Page, name: str) -> None:
+async def picture(page: Page, name: str, *, whole: bool = False) -> None:
     """Keep a screenshot to look at (docs/pictures holds copies), of a page without barriers (WCAG 2.2 AA)."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=PICTURES / f"{name}.png")
+    await page.screenshot(path=PICTURES / f"{name}.png", full_page=whole)
     found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
     assert found.violations_count == 0, found.generate_report()
 

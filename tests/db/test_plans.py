@@ -268,7 +268,12 @@ ANSWERED_MUCH, DID_MUCH = {"question_events": MANY}, {"activity_events": MANY}
 # an answer.
 PLANT_ENROLLMENTS, PLANT_PROGRESS = {"enrollments": SIZE * COURSES}, {"progress": SIZE * COURSES}
 PLANT_RECORD = PLANT_ENROLLMENTS | PLANT_PROGRESS
-COUNTERS = {"question_counters": 68 * 16}
+QUESTIONS = 68
+COUNTERS = {"question_counters": QUESTIONS * 16}
+# Nobody in that company tried so often; PostgreSQL looks once, or once for each question, at each person's.
+THIRD_ANSWERS = {"question_events": SIZE * QUESTIONS}
+# Seven of ten people have completed one course, and the index leads to nobody else; what writers left dead is there.
+RECENTLY_COMPLETED = {"enrollments": PLANTS * SIZE * 8 // 10}
 # Reports of completion read counters too: one for each course and shard.
 COMPLETION = {"completion_counters": COURSES * 16}
 # The report of all plants side by side, and only when HR asks: every plant's. Twice, for what writers left dead.
@@ -299,6 +304,12 @@ LINES: list[tuple[Operation, str, Given, Mapping[str, int]]] = [
     (reporting.get_plant_progress_summary, "manager, hr", lambda _: (PLANT,), COMPLETION),
     (reporting.get_plant_learners, "manager, hr", lambda c: (PLANT, c.hazmat), PLANT_RECORD),
     (reporting.get_plant_learners, "manager, hr", lambda c: (PLANT, c.hazmat, LAST), PLANT_RECORD),
+    (reporting.get_plant_learners, "manager, hr", lambda c: (PLANT, c.hazmat, LAST, "not_done"), PLANT_RECORD),
+    # A plant's people in a course, and of the answers of those in progress the third and later ones.
+    (reporting.get_stuck_learners, "manager, hr", lambda c: (PLANT, c.hazmat), PLANT_RECORD | THIRD_ANSWERS),
+    # Of the plant's answers those of the last weeks: here there are none, once for each question.
+    (reporting.get_plant_weeks, "manager, hr", lambda c: (PLANT, c.hazmat),
+     PLANT_ENROLLMENTS | COUNTERS | {"question_events": 2 * QUESTIONS}),
     (enrollments.get_plant_enrollments, "manager, hr", lambda _: (PLANT,), PLANT_ENROLLMENTS),
     (enrollments.get_plant_enrollments, "manager, hr", lambda _: (PLANT, LAST), PLANT_ENROLLMENTS),
     (enrollments.get_enrollment_stats, "manager, hr", lambda c: (PLANT, c.hazmat), COMPLETION),
@@ -310,11 +321,22 @@ LINES: list[tuple[Operation, str, Given, Mapping[str, int]]] = [
     (events.get_question_difficulty, "manager, hr", lambda c: (PLANT, c.hazmat, LAST), COUNTERS),
     # of all plants
     (reporting.get_org_wide_completion_stats, "manager", lambda _: (), COMPLETION),
+    (reporting.get_org_wide_completion_stats, "manager", lambda c: (c.hazmat,), COMPLETION),
     (reporting.get_org_wide_completion_stats, "hr", lambda _: (), COMPANY),
+    (reporting.get_org_wide_completion_stats, "hr", lambda c: (c.hazmat,), COMPANY),
+    (reporting.get_completion_trend, "manager", lambda _: ("America/New_York",), {"enrollments": SIZE}),
+    (reporting.get_completion_trend, "hr", lambda _: ("America/New_York",), RECENTLY_COMPLETED),
+    (reporting.get_completion_trend, "hr", lambda c: ("America/New_York", c.hazmat), RECENTLY_COMPLETED),
+    (reporting.looks_after, "learner, manager, hr", lambda _: (PLANT,), NOTHING),
     # of a person, by themselves, their manager and HR: the person's own
     (reporting.get_user_activity_summary, "learner, manager, hr", lambda _: (LEARNER,), RECORD | ANSWERED | DID),
     (reporting.get_user_activity_summary, "busy learner, their manager, hr", lambda _: (BUSY,),
      RECORD | ANSWERED_MUCH | DID_MUCH),
+    (reporting.get_missed_by_person, "learner, manager, hr", lambda _: (LEARNER,), ANSWERED),
+    (reporting.get_missed_by_person, "busy learner, their manager, hr", lambda _: (BUSY,), ANSWERED_MUCH),
+    (reporting.get_person_timeline, "learner, manager, hr", lambda _: (LEARNER, LAST), ENROLLMENTS | ANSWERED | DID),
+    (reporting.get_person_timeline, "busy learner, their manager, hr", lambda _: (BUSY, LAST),
+     ENROLLMENTS | ANSWERED_MUCH | DID_MUCH),
     (enrollments.get_user_enrollments, "learner, manager, hr", lambda _: (LEARNER,), RECORD),
     (enrollments.get_user_enrollments, "learner, manager, hr", lambda _: (LEARNER, LAST), RECORD),
     (enrollments.get_enrollment, "writer, hr", lambda c: (c.enrollment,), ENROLLMENTS),
@@ -435,7 +457,7 @@ TOO_MUCH: dict[str, tuple[str, str, Mapping[str, int], str]] = {
         "From end to end: 1 rows of question_events by Index Scan",
     ),
     "rows that are thrown away": (
-        "manager", f"select from enrollments where plant_id = '{PLANT}' and completed_at < enrolled_at", RECORD,
+        "manager", f"select from enrollments where plant_id = '{PLANT}' and updated_at < enrolled_at", RECORD,
         "Not 9 but 150 rows of enrollments",
     ),
     "little, again and again": (
