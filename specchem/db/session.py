@@ -101,6 +101,16 @@ class Db:
         """The first column of the first row, or None."""
         return await self.connection.fetchval(sql, *values)
 
+    async def batches(
+        self, sql: str, *values: object, size: int = 1000
+    ) -> AsyncIterator[list[asyncpg.Record]]:
+        """Every row, ``size`` at a time: no more of them is in memory, here or on the way."""
+        # The driver's own cursor asks for a transaction that it began itself.
+        await self.connection.execute(f"declare batches no scroll cursor for {sql}", *values)
+        while rows := await self.connection.fetch(f"fetch {size} from batches"):
+            yield rows
+        await self.connection.execute("close batches")
+
     async def call(self, shape: type[T], function: str, *values: object) -> T:
         """What a function of schema ``public`` that returns json says, read as ``shape``."""
         said = await self.value(f"select {_called(function, len(values))}", *values)
