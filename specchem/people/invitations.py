@@ -47,9 +47,9 @@ async def claim_unsent(db: Db, most: int) -> list[Invitation]:
     return await db.all(
         Invitation,
         f"""
-        update invitations set sent_at = now() where id in (
+        with claimed as materialized (
             select id from invitations {UNSENT} order by created_at, id limit $1 for update skip locked)
-        returning *""",  # noqa: S608
+        update invitations i set sent_at = now() from claimed where i.id = claimed.id returning i.*""",  # noqa: S608
         most,
     )
 

@@ -110,7 +110,7 @@ async def _page(
     outcomes: list[Invited] | None = None,
     typed: dict[str, str] | None = None,
     gone: int = 0,
-    goes_on: bool = False,
+    goes_on: bool | None = None,
 ) -> Template:
     async with me.acting() as db:
         visitor = await get_visitor(db, me)
