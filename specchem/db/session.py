@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
+from zlib import crc32
 
 import asyncpg
 import msgspec
@@ -106,10 +107,12 @@ class Db:
     ) -> AsyncIterator[list[asyncpg.Record]]:
         """Every row, ``size`` at a time: no more of them is in memory, here or on the way."""
         # The driver's own cursor asks for a transaction that it began itself.
-        await self.connection.execute(f"declare batches no scroll cursor for {sql}", *values)
-        while rows := await self.connection.fetch(f"fetch {size} from batches"):
+        # And it keeps a statement by its text: a fetch of other columns needs another name.
+        name = f"batches_{crc32(sql.encode()):08x}"
+        await self.connection.execute(f"declare {name} no scroll cursor for {sql}", *values)
+        while rows := await self.connection.fetch(f"fetch {size} from {name}"):
             yield rows
-        await self.connection.execute("close batches")
+        await self.connection.execute(f"close {name}")
 
     async def call(self, shape: type[T], function: str, *values: object) -> T:
         """What a function of schema ``public`` that returns json says, read as ``shape``."""

@@ -24,7 +24,9 @@ async def bring(tab: Tab, content: bytes | str, name: str = "people.csv") -> htt
     """Upload a file; the page that it leads to."""
     token = field(await tab.get("/people/import"), "_csrf_token")
     sent = content.encode() if isinstance(content, str) else content
-    answer = await tab.client.post("/people/import", data={"_csrf_token": token}, files={"file": (name, sent)})
+    answer = await tab.client.post(
+        "/people/import", data={"_csrf_token": token}, files={"file": (name, sent)}
+    )
     gc.collect()  # Litestar leaves the file to it
     return answer if answer.status_code != 303 else await tab.get(answer.headers["location"])
 
@@ -122,9 +124,15 @@ async def test_every_problem_is_said_at_once_and_the_good_rows_can_be_imported(o
         assert [one["row"] for one in failed] == ["2", "3", "5", "7", "8", "9", "10"]
         assert failed[0]["problem"] == "There is no e-mail address."
         assert await carry_out(tab, page)
-        assert await own.owner("select string_agg(email, ' ') from invitations where accepted_at is null") == "good@example.com"
+        assert (
+            await own.owner("select string_agg(email, ' ') from invitations where accepted_at is null")
+            == "good@example.com"
+        )
         # Put right, the same file is taken.
-        right = [one | {"email": f"right{n}@example.com", "plant": "Dallas, TX", "status": ""} for n, one in enumerate(failed)]
+        right = [
+            one | {"email": f"right{n}@example.com", "plant": "Dallas, TX", "status": ""}
+            for n, one in enumerate(failed)
+        ]
         out = io.StringIO()
         writer = csv.DictWriter(out, list(right[0]))
         writer.writeheader()
@@ -153,11 +161,16 @@ def test_files_as_programs_write_them(content: bytes) -> None:
 def far() -> bytes:
     """A sheet with one cell at its far end, which as a table would be 17 billion cells."""
     content = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(sheet([["email"], ["a@b.co"]]))) as made, zipfile.ZipFile(content, "w") as out:
+    with (
+        zipfile.ZipFile(io.BytesIO(sheet([["email"], ["a@b.co"]]))) as made,
+        zipfile.ZipFile(content, "w") as out,
+    ):
         for part in made.infolist():
             data = made.read(part)
             if part.filename == "xl/worksheets/sheet1.xml":
-                data = data.replace(b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>')
+                data = data.replace(
+                    b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+                )
             out.writestr(part.filename, data)
     return content.getvalue()
 
@@ -247,7 +260,9 @@ async def test_mails_that_wait_are_sent_some_at_a_time(own: Served) -> None:
         assert len(mail.new()) == many
         await tab.send("/invitations/send-waiting")
         assert len(mail.new()) == many
-    assert await own.owner("select count(*) from invitations where sent_at is null and accepted_at is null") == 0
+    assert (
+        await own.owner("select count(*) from invitations where sent_at is null and accepted_at is null") == 0
+    )
 
 
 async def test_a_mail_that_fails_waits_on(own: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,9 @@ async def test_others_find_nobody(served: Served, who: str, path: str) -> None:
         assert 'href="/people"' not in (await tab.get("/")).text
 
 
-@pytest.mark.parametrize("query", ["sort=password", "status=x", "plant=x", "offset=-1", "search=" + "x" * 300])
+@pytest.mark.parametrize(
+    "query", ["sort=password", "status=x", "plant=x", "offset=-1", "search=" + "x" * 300]
+)
 async def test_an_address_that_cannot_be_read_is_said(served: Served, query: str) -> None:
     async with visiting(served, "hana") as tab:
         assert is_page(await tab.get(f"/people?{query}"), 400)
@@ -56,7 +58,9 @@ async def test_pages_and_order(own: Served) -> None:
         " from generate_series(1, 120) n returning 1) select count(*) from made"
     )
     async with visiting(own, "hana") as tab:
-        seen = [words(await tab.get(f"/people?search=zz&sort=-name&offset={offset}")) for offset in (0, 50, 100)]
+        seen = [
+            words(await tab.get(f"/people?search=zz&sort=-name&offset={offset}")) for offset in (0, 50, 100)
+        ]
         assert "120 people found" in seen[0]
         assert "1 to 50 of 120" in seen[0]
         assert "101 to 120 of 120" in seen[2]
@@ -147,7 +151,9 @@ async def test_a_manager_enrols_everybody_found_and_nobody_else(own: Served) -> 
         assert "Draft Course" not in words(page)
         answer = await tab.send("/people/enroll", ("who", "found"), ("course_id", hazmat))
         assert goes_to(answer, "/people?enrolled=4&already=1")
-        assert "4 people were enrolled. 1 was enrolled already." in words(await tab.get("/people?enrolled=4&already=1"))
+        assert "4 people were enrolled. 1 was enrolled already." in words(
+            await tab.get("/people?enrolled=4&already=1")
+        )
         assert await enrolled(own, "hazmat") == 7
         answer = await tab.send("/people/enroll", ("who", "found"), ("course_id", hazmat))
         assert goes_to(answer, "/people?enrolled=0&already=5")
