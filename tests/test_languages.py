@@ -120,7 +120,10 @@ def test_words_in_an_expression_are_found(template: str) -> None:
 
 def test_a_sentence_in_code_or_rules_is_found() -> None:
     code = b'"A docstring."\nlog.info("Not said.")\nraise Stop(f"No {x} here." if x else "None at all.")\n'
-    assert [one[2] for one in messages.sentences(BytesIO(code), (), (), {})] == ["No {} here.", "None at all."]
+    assert [one[2] for one in messages.sentences(BytesIO(code), (), (), {})] == [
+        "No {} here.",
+        "None at all.",
+    ]
     rule = b"app.refuse(400, coalesce('key: it''s ' || a(b, c)\n || ' here.', format('No %s.', x)));"
     told = {one[2] for one in messages.refusals(BytesIO(rule), (), (), {})}
     assert told == {"key: it's %s here.", "it's %s here.", "No %s."}

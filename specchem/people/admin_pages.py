@@ -1,7 +1,9 @@
 """People as managers and HR look them up, and one person's page, where HR changes what is to be changed."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Response, Router, get, post
@@ -27,6 +29,7 @@ from specchem.people.schemas import AdminRole, UpdateProfile
 from specchem.people.visitor import get_visitor
 from specchem.vocabulary import Page
 
+COLUMNS = {"name": N_("Name"), "job": N_("Job"), "plant": N_("Plant"), "status": N_("Status")}
 PEOPLE = 50  # a page of the list
 FIELDS = {
     "first_name": N_("First name"), "last_name": N_("Last name"), "job_title": N_("Job title"),
@@ -40,6 +43,23 @@ SAVED = {
     "granted": N_("The role is granted."),
     "revoked": N_("The role is revoked."),
 }
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading that sorts by its column, and the other way round when it does already."""
+
+    text: str
+    address: str
+    order: str
+    mark: str
+
+
+def _column(wanted: Wanted, key: str, text: str) -> Column:
+    upwards, downwards = wanted.sort == key, wanted.sort == f"-{key}"
+    address = "/people?" + urlencode(wanted.query() | {"sort": f"-{key}" if upwards else key})
+    order = "ascending" if upwards else "descending" if downwards else ""
+    return Column(text, address, order, "▲" if upwards else "▼" if downwards else "")
 
 
 def wanted_of(request: Ask) -> Wanted:
@@ -70,6 +90,7 @@ async def people(
         context={
             "visitor": visitor, "plants": plants, "powers": powers, "wanted": wanted, "total": total, "found": found,
             "offset": page.offset, "per_page": PEOPLE, "enrolled": enrolled, "already": already,
+            "columns": [_column(wanted, *one) for one in COLUMNS.items()],
         },
     )  # fmt: skip
 

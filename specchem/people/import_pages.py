@@ -25,6 +25,12 @@ from specchem.vocabulary import Page
 ROWS = 100  # a page of the preview
 CHOOSE = "Choose a file first."
 NOT_YOURS = "Only HR of the company imports people."
+HOLDS = [
+    (("email",), N_("Needed. Tells whom the row is about.")),
+    (("first_name", "last_name", "job_title"), N_("An empty cell changes nothing.")),
+    (("plant",), N_("The plant's name; needed for who is new.")),
+    (("status",), N_("Write active or suspended; may be left out.")),
+]
 KINDS = {
     "problems": N_("With problems"), "new": N_("New"), "changed": N_("Changed"), "unchanged": N_("Unchanged"),
 }  # fmt: skip
@@ -120,7 +126,7 @@ async def _form(me: Asker, sentence: str | None = None, done: dict[str, int] | N
         visitor = await get_visitor(db, me)
         if not (await get_powers(db)).is_hr:
             raise Forbidden(NOT_YOURS)
-    context = {"visitor": visitor, "sentence": sentence, "done": done}
+    context = {"visitor": visitor, "sentence": sentence, "done": done, "holds": HOLDS}
     return Template("people/import.html", context=context, status_code=400 if sentence else 200)
 
 

@@ -74,7 +74,10 @@ async def test_a_list_is_looked_at_imported_and_then_changes_nothing(own: Served
         assert after != before
         row = "select concat_ws('|', p.first_name, t.name, p.status) from profiles p join plants t on t.id = p.plant_id"
         assert await own.owner(f"{row} where email = 'bo@example.com'") == "Bo|Columbus, OH|suspended"
-        invited = "select concat_ws('|', first_name, job_title, sent_at is null) from invitations where email = 'new@example.com'"
+        invited = (
+            "select concat_ws('|', first_name, job_title, sent_at is null) from invitations"
+            " where email = 'new@example.com'"
+        )
         assert await own.owner(invited) == "Née|=1+1|t"
         assert mail.new() == []
 
@@ -87,7 +90,10 @@ async def test_a_list_is_looked_at_imported_and_then_changes_nothing(own: Served
         page = await bring(tab, 'correo;planta\nnew@example.com;"Dallas, TX"\n')
         assert "Plant: Denver, CO → Dallas, TX" in words(page)
         await carry_out(tab, page)
-        both = "select string_agg(concat_ws('|', first_name, t.name, revoked_at is null), ' ' order by i.created_at, t.name) from invitations i join plants t on t.id = i.plant_id where i.email = 'new@example.com'"
+        both = (
+            "select string_agg(concat_ws('|', first_name, t.name, revoked_at is null), ' ' order by revoked_at)"
+            " from invitations i join plants t on t.id = i.plant_id where i.email = 'new@example.com'"
+        )
         assert await own.owner(both) == "Née|Denver, CO|f Née|Dallas, TX|t"
     assert await own.owner("select count(*) from app.completion_differences") == 0
 
@@ -144,10 +150,10 @@ async def test_every_problem_is_said_at_once_and_the_good_rows_can_be_imported(o
     "content",
     [
         "Correo,Nombre,APELLIDO,Puesto,Planta,Estado\na@b.co,José,Núñez,Jefe,P,activo\n".encode("utf-8-sig"),
-        "E-mail\tFirst Name\tlast_name\tJob Title\tPlant\tStatus\na@b.co\tJosé\tNúñez\tJefe\tP\tActive\n".encode("cp1252"),
+        "E-mail\tFirst Name\tlast_name\tJob Title\tPlant\tStatus\na@b.co\tJosé\tNúñez\tJefe\tP\tActive\n".encode("cp1252"),  # noqa: E501
         "email;first name;last name;job title;plant;status\r\na@b.co;José;Núñez;Jefe;P;active\r\n".encode(),
-        "email\tfirst_name\tlast_name\tjob_title\tplant\tstatus\na@b.co\tJosé\tNúñez\tJefe\tP\tactive\n".encode("utf-16"),
-        sheet([["Email", "First name", "Last name", "Job title", "Plant", "Status"], ["a@b.co", "José", "Núñez", "Jefe", "P", "active"]]),
+        "email\tfirst_name\tlast_name\tjob_title\tplant\tstatus\na@b.co\tJosé\tNúñez\tJefe\tP\tactive\n".encode("utf-16"),  # noqa: E501
+        sheet([["Email", "First name", "Last name", "Job title", "Plant", "Status"], ["a@b.co", "José", "Núñez", "Jefe", "P", "active"]]),  # noqa: E501
     ],
     ids=["spanish", "windows", "semicolons", "utf-16", "xlsx"],
 )  # fmt: skip
@@ -223,7 +229,11 @@ async def test_an_import_is_hrs_and_its_owners_alone(own: Served) -> None:
             gc.collect()
             assert answer.status_code == (303 if who == "bo" else 403)
     assert await own.owner("select count(*) from invitations where accepted_at is null") == 0
-    assert await own.owner("with old as (update specchem.imports set kept_at = now() - interval '25 hours' returning 1) select count(*) from old") == 2  # fmt: skip
+    old = await own.owner(
+        "with old as (update specchem.imports set kept_at = now() - interval '25 hours' returning 1)"
+        " select count(*) from old"
+    )
+    assert old == 2
     async with visiting(own, "hana") as tab:
         assert is_page(await tab.get(at), 404)
         await bring(tab, HEADINGS + 'x@example.com,,,,"Dallas, TX",\n')
