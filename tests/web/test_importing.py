@@ -152,7 +152,7 @@ async def test_every_problem_is_said_at_once_and_the_good_rows_can_be_imported(o
         "Correo,Nombre,APELLIDO,Puesto,Planta,Estado\na@b.co,José,Núñez,Jefe,P,activo\n".encode("utf-8-sig"),
         "E-mail\tFirst Name\tlast_name\tJob Title\tPlant\tStatus\na@b.co\tJosé\tNúñez\tJefe\tP\tActive\n".encode("cp1252"),  # noqa: E501
         "email;first name;last name;job title;plant;status\r\na@b.co;José;Núñez;Jefe;P;active\r\n".encode(),
-        "email\tfirst_name\tlast_name\tjob_title\tplant\tstatus\na@b.co\tJosé\tNúñez\tJefe\tP\tactive\n".encode("utf-16"),  # noqa: E501
+        "email\tfirst_name\tlast_name\tjob_title\tplant\tstatus\na@b.co\tJosé\tNúñez\tJefe\tP\tactive\n".encode("utf-16"),
         sheet([["Email", "First name", "Last name", "Job title", "Plant", "Status"], ["a@b.co", "José", "Núñez", "Jefe", "P", "active"]]),  # noqa: E501
     ],
     ids=["spanish", "windows", "semicolons", "utf-16", "xlsx"],
