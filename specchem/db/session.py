@@ -9,6 +9,7 @@ from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
+from zlib import crc32
 
 import asyncpg
 import msgspec
@@ -104,6 +105,18 @@ class Db:
     async def value(self, sql: str, *values: object) -> Any:
         """The first column of the first row, or None."""
         return await self.connection.fetchval(sql, *values)
+
+    async def batches(
+        self, sql: str, *values: object, size: int = 1000
+    ) -> AsyncIterator[list[asyncpg.Record]]:
+        """Every row, ``size`` at a time: no more of them is in memory, here or on the way."""
+        # The driver's own cursor asks for a transaction that it began itself.
+        # And it keeps a statement by its text: a fetch of other columns needs another name.
+        name = f"batches_{crc32(sql.encode()):08x}"
+        await self.connection.execute(f"declare {name} no scroll cursor for {sql}", *values)
+        while rows := await self.connection.fetch(f"fetch {size} from {name}"):
+            yield rows
+        await self.connection.execute(f"close {name}")
 
     async def call(self, shape: type[T], function: str, *values: object) -> T:
         """What a function of schema ``public`` that returns json says, read as ``shape``."""

@@ -95,7 +95,7 @@ TABLES: dict[str, Rights] = {
         reads={"manager": "plant", "hr": "all"},
         creates={"manager": "plant-without-role", "hr": "all-but-dev"},
         changes={"manager": "plant-without-role", "hr": "all-but-dev"},
-        created="email plant_id first_name last_name job_title role role_plant_id",
+        created="email plant_id first_name last_name job_title role role_plant_id sent_at",
         changed="revoked_at sent_at",
         service="siud",
     ),
@@ -146,6 +146,7 @@ TABLES: dict[str, Rights] = {
     "app.completion_differences": CLOSED,
     "specchem.pruned_answers": CLOSED,
     "specchem.tries": CLOSED,
+    "specchem.imports": CLOSED,
     "specchem.settings": CLOSED,
     "specchem.rules": CLOSED,
     "specchem.alembic_version": CLOSED,
@@ -166,6 +167,8 @@ FUNCTIONS: dict[str, str] = {
     "app.refuse(integer,text)": "authenticated service_role specchem_api",
     "app.empty_draft(uuid)": "authenticated",
     "app.explain(uuid,text,text,text)": "authenticated",
+    "app.keep_import(text,jsonb)": "authenticated",
+    "app.kept_import(uuid)": "authenticated",
     "app.my_sections(uuid)": "authenticated",
     "app.report_plant(uuid)": "authenticated",
     "app.visible_person(uuid)": "authenticated",
@@ -194,7 +197,8 @@ BEHIND = """
 DEFINERS = """
     check_activity check_invitation check_profile check_role count_answers count_enrollment count_person
     count_progress count_success count_try empty_draft explain follow_account follow_invitation follow_progress
-    follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr keep_content keep_progress keep_version
+    follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr keep_content keep_import keep_progress
+    keep_version kept_import
     me move_progress my_sections note_failure note_invitation note_role note_sign_in open_progress publish release
     session_ended visible_plants volume
 """.split()  # noqa: SIM905

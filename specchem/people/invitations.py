@@ -7,6 +7,10 @@ from specchem.errors import Forbidden
 from specchem.people.schemas import Invitation, Invite
 from specchem.vocabulary import FIRST_PAGE, Page
 
+# Those with a role are HR's to send.
+UNSENT = """
+    where sent_at is null and accepted_at is null and revoked_at is null
+        and (role is null or (role <> 'dev_admin' and app.is_hr()))"""
 NO_INVITATION = "There is no such invitation."
 
 
@@ -30,6 +34,32 @@ async def get_invitations(db: Db, page: Page = FIRST_PAGE) -> list[Invitation]:
         order by created_at desc, id limit $1 offset $2""",
         page.limit, page.offset,
     )  # fmt: skip
+
+
+async def count_unsent(db: Db) -> int:
+    """Whose mail is still to go out, of those that the caller may send."""
+    found: int = await db.value(f"select count(*) from invitations {UNSENT}")  # noqa: S608
+    return found
+
+
+async def claim_unsent(db: Db, most: int) -> list[Invitation]:
+    """Up to so many whose mail goes out now, the oldest first; whoever claims at the same time gets others."""
+    return await db.all(
+        Invitation,
+        f"""
+        with claimed as materialized (
+            select id from invitations {UNSENT} order by created_at, id limit $1 for update skip locked)
+        update invitations i set sent_at = now() from claimed where i.id = claimed.id returning i.*""",  # noqa: S608
+        most,
+    )
+
+
+async def give_back(db: Db, unsent: list[UUID]) -> None:
+    """Their mail did not go out after all; it waits again."""
+    await db.run(
+        "update invitations set sent_at = null where id = any($1) and accepted_at is null and revoked_at is null",
+        unsent,
+    )
 
 
 async def renew_invitation(db: Db, invitation: UUID) -> Invitation:

@@ -8,10 +8,11 @@ from specchem.auth.client import AuthClient
 from specchem.auth.errors import AuthError
 from specchem.db.session import Asker
 from specchem.errors import SpecChemError
-from specchem.people.invitations import create_invitation, renew_invitation
+from specchem.people.invitations import claim_unsent, create_invitation, give_back, renew_invitation
 from specchem.people.schemas import Invitation, Invite, Invited
 
 AT_ONCE = 5  # mails that are sent at the same time
+BATCH = 25  # of a request, when many wait
 NOT_SENT = "The invitation is made, but its mail could not be sent: {} Send it again later."
 
 
@@ -28,6 +29,22 @@ async def invite(me: Asker, auth: AuthClient, wanted: Sequence[Invite]) -> list[
                     raise
                 made.append(Invited(one.email, None, False, str(error)))
     # Committed first: a link that arrives must find its invitation.
+    return await _send_all(auth, made)
+
+
+async def send_waiting(me: Asker, auth: AuthClient) -> list[Invited]:
+    """Send some of the mails that have not gone out; one that fails waits on."""
+    async with me.acting() as db:
+        claimed = await claim_unsent(db, BATCH)
+    done = await _send_all(auth, [Invited(one.email, one, False, None) for one in claimed])
+    failed = [one.invitation.id for one in done if one.invitation is not None and one.problem]
+    if failed:
+        async with me.acting() as db:
+            await give_back(db, failed)
+    return done
+
+
+async def _send_all(auth: AuthClient, made: Sequence[Invited]) -> list[Invited]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def sent(one: Invited) -> Invited:

@@ -9,14 +9,14 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from pydantic import ValidationError
 
-from specchem.auth.forms import Desk
+from specchem.auth.forms import Desk, read
 from specchem.auth.visits import Ask
 from specchem.db.session import Asker, Db
 from specchem.doors import Me
 from specchem.errors import Forbidden
 from specchem.i18n import N_, _, told
-from specchem.people.invitations import get_invitations, revoke_invitation
-from specchem.people.inviting import invite, invite_again
+from specchem.people.invitations import count_unsent, get_invitations, revoke_invitation
+from specchem.people.inviting import invite, invite_again, send_waiting
 from specchem.people.operations import get_me, get_plants
 from specchem.people.schemas import Invite, Invited, Plant
 from specchem.people.visitor import get_visitor
@@ -48,6 +48,16 @@ async def send(request: Ask, me: Me, visits: Desk) -> Template:
     refused = {one.email for one in outcomes if one.invitation is None}
     left = "\n".join(email for email in emails if email in refused)
     return await _page(me, outcomes=outcomes, typed=typed | {"emails": left})
+
+
+@post("/invitations/send-waiting", status_code=200)
+async def send_some(request: Ask, me: Me, visits: Desk) -> Template:
+    """Some of the mails that wait; the page goes on by itself, or with its button, until none does."""
+    (told_before,) = await read(request, "gone")
+    outcomes = await send_waiting(me, visits.asking(request))
+    failed = [one for one in outcomes if one.problem]
+    gone = int(told_before) if told_before.isdecimal() else 0
+    return await _page(me, outcomes=failed, gone=gone + len(outcomes) - len(failed), goes_on=not failed)
 
 
 @post("/invitations/{invitation:uuid}/send", status_code=200)
@@ -99,15 +109,18 @@ async def _page(
     *,
     outcomes: list[Invited] | None = None,
     typed: dict[str, str] | None = None,
+    gone: int = 0,
+    goes_on: bool | None = None,
 ) -> Template:
     async with me.acting() as db:
         visitor = await get_visitor(db, me)
         plants, is_hr = await _plants(db, me)
         waiting = await get_invitations(db, Page(limit=500))
+        unsent = await count_unsent(db)
     context: dict[str, Any] = {
         "visitor": visitor, "plants": plants, "roles": ROLES if is_hr else {}, "waiting": waiting,
         "named": {plant.id: plant.name for plant in plants}, "sentence": sentence, "outcomes": outcomes or [],
-        "typed": typed or {}, "role_names": ROLES,
+        "typed": typed or {}, "role_names": ROLES, "unsent": unsent, "gone": gone, "goes_on": goes_on,
     }  # fmt: skip
     return Template("people/invitations.html", context=context, status_code=400 if sentence else 200)
 
@@ -126,4 +139,4 @@ async def _plants(db: Db, me: Asker) -> tuple[list[Plant], bool]:
     return plants, caller.is_hr_admin
 
 
-router = Router("/", route_handlers=[form, send, send_again, revoke])
+router = Router("/", route_handlers=[form, send, send_some, send_again, revoke])

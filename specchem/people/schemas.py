@@ -158,7 +158,7 @@ class Invitation(msgspec.Struct, frozen=True):
     role: str | None
     role_plant_id: UUID | None
     invited_by: UUID | None
-    sent_at: datetime
+    sent_at: datetime | None  # none: the mail is still to go out
     expires_at: datetime
     accepted_at: datetime | None
     revoked_at: datetime | None

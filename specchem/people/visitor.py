@@ -42,6 +42,7 @@ async def get_visitor(db: Db, me: Asker) -> Visitor:
     if found.is_hr_admin or len(looked_after) > 1:
         links.append(Link("/company", _("Company") if found.is_hr_admin else _("My plants")))
     if looked_after or found.is_hr_admin:
+        links.append(Link("/people", _("People")))
         links.append(Link("/invitations", _("Invitations")))
     profile = found.profile
     return Visitor(

@@ -15,8 +15,11 @@ from specchem.auth.forms import read, visit_of
 from specchem.auth.guard import Guard, asker, page_before
 from specchem.auth.visits import Ask
 from specchem.courses import pages as courses
+from specchem.enrollments import bulk_pages
 from specchem.enrollments import pages as enrollments
+from specchem.people import admin_pages, import_pages
 from specchem.people import pages as people
+from specchem.reporting import export_pages
 from specchem.reporting import pages as reporting
 
 YEAR = 365 * 24 * 3600  # seconds
@@ -52,7 +55,18 @@ async def choose(request: Ask) -> Redirect:
 
 router = Router(
     "/",
-    route_handlers=[choose, auth.router, enrollments.router, courses.router, people.router, reporting.router],
+    route_handlers=[
+        choose,
+        auth.router,
+        enrollments.router,
+        courses.router,
+        people.router,
+        admin_pages.router,
+        import_pages.router,
+        bulk_pages.router,
+        export_pages.router,
+        reporting.router,
+    ],
     dependencies={
         "me": Provide(asker, sync_to_thread=False),
         "visit": Provide(visit_of, sync_to_thread=False),

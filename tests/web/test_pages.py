@@ -113,7 +113,7 @@ async def test_the_menu_leads_nowhere_one_may_not_go(served: Served, who: str) -
             "mia": plants - {f"/plants/{served.world.plant['Columbus, OH']}"} | {"/company"},
             "hana": {"/company"},
         }.get(who, set())  # fmt: skip
-        inviting = {"/invitations"} if expected else set()  # whoever looks after people
+        inviting = {"/invitations", "/people"} if expected else set()  # whoever looks after people
         assert set(links) == expected | inviting | {"/", "/account"}
         for link in links:
             assert is_page(await tab.get(link), 200)
@@ -263,6 +263,15 @@ def forms(world: World) -> dict[str, list[tuple[str, str]]]:
         f"{HAZMAT}/{world.plain_sections[0]}/continue": [],
         "/invitations": [("emails", "new@example.com"), ("plant_id", str(world.plant["Columbus, OH"]))],
         f"/invitations/{UUID(int=1)}/send": [],
+        "/invitations/send-waiting": [],
+        f"/people/{world.person['cal']}": [("first_name", "X"), ("last_name", "Y")],
+        f"/people/{world.person['cal']}/plant": [("plant_id", str(world.plant["Phoenix, AZ"]))],
+        f"/people/{world.person['cal']}/status": [("status", "suspended")],
+        f"/people/{world.person['cal']}/roles": [("role", "hr_admin")],
+        f"/people/{world.person['max']}/roles/revoke": [("role", "plant_manager")],
+        "/people/enroll": [("person", str(world.person["cal"])), ("course_id", str(world.course["hazmat"]))],
+        "/people/import": [],
+        f"/people/import/{UUID(int=1)}": [],
         f"/invitations/{UUID(int=1)}/revoke": [],
     }
 
@@ -276,6 +285,9 @@ async def test_every_form_is_known_here(served: Served) -> None:
     assert posts == {
         *ABOUT_SIGNING_IN, "/language", "/courses/{slug:str}/{section:str}/continue",
         "/courses/{slug:str}/{section:str}/{question:str}",
+        "/people/{person:uuid}", "/people/{person:uuid}/plant", "/people/{person:uuid}/status",
+        "/people/{person:uuid}/roles", "/people/{person:uuid}/roles/revoke", "/people/enroll", "/people/import",
+        "/people/import/{kept:uuid}", "/invitations/send-waiting",
         "/invitations", "/invitations/{invitation:uuid}/send", "/invitations/{invitation:uuid}/revoke",
     }  # fmt: skip
 

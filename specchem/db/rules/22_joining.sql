@@ -3,9 +3,9 @@
 -- ---------------------------------------------------------------- invitations
 select app.close('public.invitations');
 grant select on public.invitations to authenticated;
-grant insert (email, plant_id, first_name, last_name, job_title, role, role_plant_id) on public.invitations
+-- sent_at: null where the mail goes out later; else, as in an update, a wish, and the moment is the server's.
+grant insert (email, plant_id, first_name, last_name, job_title, role, role_plant_id, sent_at) on public.invitations
 to authenticated;
--- Either is a wish; the moment is the server's.
 grant update (revoked_at, sent_at) on public.invitations to authenticated;
 grant select, insert, update, delete on public.invitations to service_role;
 
@@ -40,7 +40,8 @@ begin
         if new.revoked_at is distinct from old.revoked_at then
             new.revoked_at := now();
         end if;
-        if new.sent_at is distinct from old.sent_at then
+        -- Null again: the mail did not go out after all.
+        if new.sent_at is distinct from old.sent_at and new.sent_at is not null then
             new.sent_at := now();
             new.expires_at := now() + interval '14 days';
         end if;
@@ -53,6 +54,9 @@ begin
     -- The policy refuses everybody else, and speaks after us: they learn nothing here of addresses and plants.
     if app.is_client() and new.plant_id = any(app.visible_plants()) then
         new.invited_by := app.me();
+        if new.sent_at is not null then
+            new.sent_at := now();
+        end if;
         if not exists (select from public.plants as t where t.id = new.plant_id and t.is_active) then
             perform app.refuse(409, 'That plant is not open, so nobody can be put into it.');
         end if;
@@ -85,6 +89,35 @@ create trigger follows after insert or update of revoked_at on public.invitation
 for each row execute function app.follow_invitation();
 
 create trigger touches before update on public.invitations for each row execute function app.touch();
+
+-- ---------------------------------------------------------------- imports
+-- A file's rows wait here for HR's word, a day at most. Nobody reads them but whoever brought them.
+create function app.keep_import(file_name text, sent jsonb) returns uuid
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    kept uuid;
+begin
+    if not app.is_hr() then
+        perform app.refuse(403, 'Only HR of the company imports people.');
+    end if;
+    delete from specchem.imports as i where i.kept_at < now() - interval '1 day';
+    insert into specchem.imports (owner_id, file_name, rows)
+    values (app.me(), keep_import.file_name, sent) returning id into kept;
+    return kept;
+end $$;
+
+create function app.kept_import(kept uuid) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if not app.is_hr() then
+        perform app.refuse(403, 'Only HR of the company imports people.');
+    end if;
+    return (
+        select jsonb_build_object('file_name', i.file_name, 'rows', i.rows) from specchem.imports as i
+        where i.id = kept and i.owner_id = app.me() and i.kept_at > now() - interval '1 day');
+end $$;
+
+grant execute on function app.keep_import(text, jsonb), app.kept_import(uuid) to authenticated;
 
 -- ---------------------------------------------------------------- sign-up
 -- These run as whoever writes auth.users, which on Supabase has only auth on its search_path.

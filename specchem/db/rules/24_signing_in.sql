@@ -167,7 +167,7 @@ begin
             new.plant_id, about);
     elsif new.revoked_at is not null and old.revoked_at is null then
         perform app.note('invitation_revoked', null, new.plant_id, about);
-    elsif new.sent_at is distinct from old.sent_at then
+    elsif new.sent_at is distinct from old.sent_at and old.sent_at is not null and new.sent_at is not null then
         perform app.note('invitation_resent', null, new.plant_id, about);
     end if;
     return null;

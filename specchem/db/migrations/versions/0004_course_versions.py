@@ -1,4 +1,4 @@
-"""Versions of a course side by side, and its words in other languages."""
+"""Versions of a course side by side, its words in other languages; and lists of people to import."""
 
 from specchem.db.migrations import run_page
 

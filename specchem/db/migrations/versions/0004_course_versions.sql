@@ -21,3 +21,16 @@ alter table public.question_choices add column translations jsonb not null defau
 constraint question_choices_translations_object check (jsonb_typeof(translations) = 'object');
 alter table public.answer_keys add column translations jsonb not null default '{}'
 constraint answer_keys_translations_object check (jsonb_typeof(translations) = 'object');
+
+-- Many are invited at once, and their mails go out one after another: until then there is no moment.
+alter table public.invitations alter column sent_at drop not null;
+
+-- Rows of a file of people, between HR's look at what they would change and the change.
+create table specchem.imports (
+    id uuid primary key default gen_random_uuid(),
+    owner_id uuid not null,
+    file_name text not null,
+    rows jsonb not null,
+    kept_at timestamptz not null default now()
+);
+create index imports_kept_at_idx on specchem.imports (kept_at);
