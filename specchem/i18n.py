@@ -23,7 +23,7 @@ LANGUAGES = {"en": "English", "es": "Español"}
 DEFAULT = "en"
 COOKIE = "specchem-language"
 HERE = Path(__file__).parent / "locales"
-HOLE = re.compile(r"%s|%\((\w+)\)s")
+HOLE = re.compile(r"%s|\{\}")  # as format() of the database and of Python leave them
 
 _spoken: ContextVar[str] = ContextVar("language", default=DEFAULT)
 
@@ -56,6 +56,26 @@ def preferred(cookie: str | None, accepted: str) -> str:
 def N_(sentence: str) -> str:  # noqa: N802  gettext's own name
     """Mark a sentence that is told later."""
     return sentence
+
+
+# What libraries say of a form or an address, in their words.
+LIBRARIES = (
+    N_("value is not a valid email address: {}"),
+    "An email address must have an @-sign.",
+    "There must be something before the @-sign.",
+    "There must be something after the @-sign.",
+    "The part after the @-sign is not valid. It should have a period.",
+    "An email address cannot have two periods in a row.",
+    "An email address cannot have a period immediately after the @-sign.",
+    "An email address cannot end with a period.",
+    N_("The email address contains invalid characters before the @-sign: {}"),
+    N_("The part after the @-sign contains invalid characters: {}"),
+    N_("String should have at most {} characters"),
+    N_("Invalid UUID"),
+    N_("Expected `int` >= {}"),
+    N_("Expected `int` <= {}"),
+    N_("Expected `int`, got `str`"),
+)
 
 
 def _(sentence: str) -> str:
@@ -141,8 +161,9 @@ def _translations(spoken: str) -> gettext.NullTranslations:
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     """Sentences with holes, as what they look like when filled."""
     known = [str(message.id) for message in catalog("es") if message.id and isinstance(message.id, str)]
-    holed = [one for one in known if HOLE.search(one)]
-    return [(re.compile("(.*)".join(map(re.escape, _solid(one)))), one) for one in holed]
+    # The one that says most comes first: another may be a part of it.
+    holed = sorted(filter(HOLE.search, known), key=lambda one: -len("".join(_solid(one))))
+    return [(re.compile("(.*)".join(map(re.escape, _solid(one))), re.DOTALL), one) for one in holed]
 
 
 def _solid(sentence: str) -> list[str]:
@@ -151,5 +172,6 @@ def _solid(sentence: str) -> list[str]:
 
 
 def _filled(sentence: str, values: tuple[str, ...]) -> str:
+    """The sentence with what was put into it, which may be a sentence itself."""
     solid = _solid(sentence)
-    return "".join(part + value for part, value in zip(solid, (*values, ""), strict=True))
+    return "".join(part + told(value) for part, value in zip(solid, (*values, ""), strict=True))

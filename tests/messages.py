@@ -1,5 +1,6 @@
 """What is said, found in templates, code and rules; ``make messages`` brings it to ``specchem/locales``."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,23 +12,28 @@ from babel.messages.pofile import write_po
 from specchem import i18n
 
 ROOT = Path(__file__).parents[1] / "specchem"
-# The errors whose sentences reach people, besides gettext's own words.
-KEYWORDS: dict[str, tuple[int, ...] | None] = {
-    "_": None, "N_": None, "gettext": None, "ngettext": (1, 2), "BadInput": None, "NotSignedIn": None,
-    "SecondFactorNeeded": None, "Forbidden": None, "NotFound": None, "Conflict": None, "Unavailable": None,
-    "ValueError": None, "Problem": (2,),
-}  # fmt: skip
+# Whose words reach people, sentence or not: gettext's own, and errors'.
+KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
+ERRORS = {"ValueError": 0, "Problem": 1}
+# A string in code that is none of these reaches people if it reads as a sentence.
+SENTENCE = re.compile(r"[A-Z{].*\s.*[.!?]", re.DOTALL)
+NOT_FOR_PEOPLE = {"description", "summary"}
 METHODS = [
+    *((f"db/{name}.py", "tests.messages:sentences") for name in ("refusals", "session")),
     # Programs read these, and administrators at a terminal.
-    *((f"{name}/**.py", "ignore") for name in ("auth/service", "cli", "isolation", "doctor")),
-    ("settings.py", "ignore"),
-    ("**.py", "python"),
+    *((f"{name}/**.py", "ignore") for name in ("auth/service", "cli", "db", "doctor", "isolation")),
+    *((f"{name}.py", "ignore") for name in ("demo", "ready", "serve", "settings", "auth/door", "web/api", "web/app")),
+    *((f"{name}.py", "ignore") for name in ("courses/loading", "people/creation")),
+    ("**.py", "tests.messages:sentences"),
     ("web/templates/**.html", "jinja2"),
     ("db/rules/**.sql", "tests.messages:refusals"),
 ]
 OPTIONS = {"web/templates/**.html": {"trimmed": "true", "silent": "false"}}
 QUOTED = r"'((?:[^']|'')*)'"
-REFUSAL = re.compile(rf"app\.refuse\(\s*\d+,\s*(?:format\(\s*)?(?:\w+ \|\| )?{QUOTED}")
+REFUSAL = re.compile(r"app\.refuse\(\s*\d+,(.*?)\);", re.DOTALL)
+# A sentence, with what is put before it or into its middle.
+JOINED = re.compile(rf"(\w+ \|\| )?{QUOTED}(?:\s*\|\|[^']+\|\|\s*{QUOTED})?")
+FIELD = re.compile(r"^(?:%s|[a-z_.]+): ")  # the page may tell the rest alone
 
 
 def refusals(
@@ -35,8 +41,52 @@ def refusals(
 ) -> Iterator[tuple[int, str, str, list[str]]]:
     """The sentences of ``app.refuse`` in a page of rules, for Babel."""
     text = file.read().decode()  # type: ignore[attr-defined]
-    for found in REFUSAL.finditer(text):
-        yield text.count("\n", 0, found.start()) + 1, "_", found[1].replace("''", "'"), []
+    for call in REFUSAL.finditer(text):
+        told = [one for one in JOINED.finditer(call[1]) if " " in one[2]]
+        assert told, f"no sentence in {call[0]}"
+        for before, one, more in (found.groups() for found in told):
+            sentence = ("%s" if before else "") + one + (f"%s{more}" if more else "")
+            for part in {sentence, FIELD.sub("", sentence)}:
+                yield text.count("\n", 0, call.start()) + 1, "_", part.replace("''", "'"), []
+
+
+def sentences(
+    file: object, keywords: object, tags: object, options: object
+) -> Iterator[tuple[int, str, object, list[str]]]:
+    """What Python says to people, for Babel; what an f-string puts in is a hole, ``{}``."""
+    yield from _spoken(ast.parse(file.read()))  # type: ignore[attr-defined]
+
+
+def _spoken(node: ast.AST) -> Iterator[tuple[int, str, object, list[str]]]:
+    match node:
+        case ast.Expr(value=ast.Constant()):  # a docstring
+            return
+        case ast.keyword(arg=name) if name in NOT_FOR_PEOPLE:
+            return
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="log"))):
+            return
+        case ast.Call(func=ast.Name(id="ngettext"), args=[ast.Constant(one), ast.Constant(many), *_]):
+            yield node.lineno, "ngettext", (one, many), []
+        case ast.Call(func=ast.Name(id=name), args=args) if name in {"_", "N_"} or len(args) > ERRORS.get(name, 9):
+            if text := _text(args[ERRORS.get(name, 0)]):
+                yield node.lineno, "_", text, []
+        case ast.Assign(targets=[ast.Name(id="title")], value=ast.Constant(str(text))):  # of an error
+            yield node.lineno, "_", text, []
+        case ast.Constant() | ast.JoinedStr():
+            if (text := _text(node)) and SENTENCE.fullmatch(text):
+                yield node.lineno, "_", text, []
+            return
+    for child in ast.iter_child_nodes(node):
+        yield from _spoken(child)
+
+
+def _text(node: ast.AST) -> str:
+    match node:
+        case ast.Constant(str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part) or "{}" for part in parts)
+    return ""
 
 
 def extracted() -> Catalog:

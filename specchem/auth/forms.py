@@ -60,8 +60,9 @@ def sentence_of(error: AuthError) -> str:
         raise SecondFactorNeeded(SENTENCES["second_factor"])
     if error.status == 429:
         seconds = error.wait or 60
-        wait = f"{seconds} seconds" if seconds < 100 else f"{ceil(seconds / 60)} minutes"
-        return f"Too many tries. Wait {wait} and try again."
+        if seconds < 100:
+            return f"Too many tries. Wait {seconds} seconds and try again."
+        return f"Too many tries. Wait {ceil(seconds / 60)} minutes and try again."
     if error.code == "weak_password" and "pwned" in error.reasons:
         return PWNED
     return SENTENCES.get(error.code, FAILED)

@@ -18,7 +18,7 @@ from specchem.enrollments.operations import get_user_enrollments
 from specchem.errors import BadInput, Conflict, NotFound
 from specchem.events.operations import TAKEN, get_latest_answers, record_activity_event, record_question_event
 from specchem.events.schemas import CreateActivityEvent, CreateQuestionEvent, LatestAnswer
-from specchem.i18n import language
+from specchem.i18n import language, told
 from specchem.people.visitor import Visitor, get_visitor
 from specchem.progress.operations import get_user_progress
 from specchem.progress.schemas import Progress
@@ -176,7 +176,7 @@ def _refusal(error: BadInput | Conflict, choices: list[str]) -> str:
         return "This form was sent before, and what is recorded is shown here. You can answer again."
     if not choices:
         return "Choose an answer first."
-    return error.problems[0].message.capitalize() if error.problems else str(error)
+    return told(error.problems[0].message).capitalize() if error.problems else str(error)
 
 
 def _event_id(sent: str) -> UUID:

@@ -104,9 +104,9 @@ def translate(error: BaseException) -> BaseException:
 
 def _not_tidy(constraint: str, table: str) -> BadInput:
     field = constraint.removeprefix(f"{table}_").rpartition("_")[0]
-    wish = (
-        "must be 1 to 200 characters, trimmed and without control characters"
-        if constraint.endswith("_tidy")
-        else "is not valid"
-    )
-    return BadInput(f"{field} {wish}.", (Problem(field, wish),))
+    if constraint.endswith("_tidy"):
+        return BadInput(
+            f"{field} must be 1 to 200 characters, trimmed and without control characters.",
+            (Problem(field, "must be 1 to 200 characters, trimmed and without control characters"),),
+        )
+    return BadInput(f"{field} is not valid.", (Problem(field, "is not valid"),))

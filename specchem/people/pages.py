@@ -14,6 +14,7 @@ from specchem.auth.visits import Ask
 from specchem.db.session import Asker, Db
 from specchem.doors import Me
 from specchem.errors import Forbidden
+from specchem.i18n import N_, _, told
 from specchem.people.invitations import get_invitations, revoke_invitation
 from specchem.people.inviting import invite, invite_again
 from specchem.people.operations import get_me, get_plants
@@ -22,7 +23,8 @@ from specchem.people.visitor import get_visitor
 from specchem.vocabulary import Page
 
 MOST = 200  # addresses at once
-ROLES = {"plant_manager": "Manager of the plant", "hr_admin": "HR of the company"}
+ROLES = {"plant_manager": N_("Manager of the plant"), "hr_admin": N_("HR of the company")}
+FIELDS = {"email": N_("email"), "job_title": N_("job title")}  # the others are chosen from lists
 NOBODY = "Name at least one e-mail address."
 TOO_MANY = f"Name at most {MOST} addresses at once."
 NOT_YOURS = "Only managers and HR invite people."
@@ -80,9 +82,7 @@ async def _invite(
             )  # fmt: skip
         except ValidationError as error:
             fault = error.errors()[0]
-            sentence = (
-                f"{str(fault['loc'][0]).replace('_', ' ')}: {fault['msg'].removeprefix('Value error, ')}"
-            )
+            sentence = f"{_(FIELDS[str(fault['loc'][0])])}: {told(fault['msg'].removeprefix('Value error, '))}"
             wrong[email] = Invited(email, None, False, sentence)
         except ValueError:
             wrong[email] = Invited(email, None, False, "Choose a plant.")

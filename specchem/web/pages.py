@@ -30,6 +30,7 @@ def dress(engine: JinjaTemplateEngine) -> None:
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["markdown"] = lambda text: Markup(MARKDOWN.render(text))  # noqa: S704  checked content
     environment.add_extension("jinja2.ext.i18n")
+    environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_callables(i18n._, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["language"], environment.globals["LANGUAGES"] = i18n.language, i18n.LANGUAGES
     for spoken in (i18n.day, i18n.minute, i18n.number, i18n.percent, i18n.told):

@@ -26,6 +26,7 @@ from specchem.errors import (
     SecondFactorNeeded,
     SpecChemError,
 )
+from specchem.i18n import N_
 
 log = logging.getLogger("specchem")
 
@@ -90,7 +91,7 @@ def _not_now(error: AuthError) -> SpecChemError:
         known = SpecChemError(sentence_of(error))
     except NotSignedIn as ended:
         return ended
-    known.status, known.title = (429, "Too many tries") if error.status == 429 else (400, "Not done")
+    known.status, known.title = (429, N_("Too many tries")) if error.status == 429 else (400, N_("Not done"))
     return known
 
 
@@ -160,8 +161,8 @@ def understood(error: Exception) -> SpecChemError:
         case HTTPException() if error.status_code < 500:
             known = SpecChemError(SENTENCES.get(error.status_code, "That cannot be done."))
             known.status = error.status_code
-            known.title = {403: "Not allowed", 404: "Not found", 405: "Not allowed"}.get(
-                error.status_code, "Bad request"
+            known.title = {403: N_("Not allowed"), 404: N_("Not found"), 405: N_("Not allowed")}.get(
+                error.status_code, N_("Bad request")
             )
             return known
         case _:
