@@ -126,6 +126,11 @@ def percent(share: float) -> str:
     return f"{whole} %"
 
 
+def tongue(code: str) -> str:
+    """A language's name, in the reader's: es → Spanish; one that nobody knows stays as it is."""
+    return str(locale().languages.get(code, code))
+
+
 def locale() -> Locale:
     """Babel's locale of the language. Spanish as in the United States, where our plants are."""
     return _locale(language())

@@ -82,7 +82,9 @@ async def _invite(
             )  # fmt: skip
         except ValidationError as error:
             fault = error.errors()[0]
-            sentence = f"{_(FIELDS[str(fault['loc'][0])])}: {told(fault['msg'].removeprefix('Value error, '))}"
+            sentence = (
+                f"{_(FIELDS[str(fault['loc'][0])])}: {told(fault['msg'].removeprefix('Value error, '))}"
+            )
             wrong[email] = Invited(email, None, False, sentence)
         except ValueError:
             wrong[email] = Invited(email, None, False, "Choose a plant.")
