@@ -86,7 +86,7 @@ function mark(article) {
   const next = article.querySelector(".next");
   if (next) {
     next.hidden = !questions().some((other) => !done(other));
-    next.classList.remove("outline");
+    next.setAttribute("role", "button");
   }
 }
 
