@@ -22,7 +22,10 @@ METHODS = [
     *((f"db/{name}.py", "tests.messages:sentences") for name in ("refusals", "session")),
     # Programs read these, and administrators at a terminal.
     *((f"{name}/**.py", "ignore") for name in ("auth/service", "cli", "db", "doctor", "isolation")),
-    *((f"{name}.py", "ignore") for name in ("demo", "ready", "serve", "settings", "auth/door", "web/api", "web/app")),
+    *(
+        (f"{name}.py", "ignore")
+        for name in ("demo", "ready", "serve", "settings", "auth/door", "web/api", "web/app")
+    ),
     *((f"{name}.py", "ignore") for name in ("courses/loading", "people/creation")),
     ("**.py", "tests.messages:sentences"),
     ("web/templates/**.html", "jinja2"),
@@ -67,7 +70,9 @@ def _spoken(node: ast.AST) -> Iterator[tuple[int, str, object, list[str]]]:
             return
         case ast.Call(func=ast.Name(id="ngettext"), args=[ast.Constant(one), ast.Constant(many), *_]):
             yield node.lineno, "ngettext", (one, many), []
-        case ast.Call(func=ast.Name(id=name), args=args) if name in {"_", "N_"} or len(args) > ERRORS.get(name, 9):
+        case ast.Call(func=ast.Name(id=name), args=args) if name in {"_", "N_"} or len(args) > ERRORS.get(
+            name, 9
+        ):
             if text := _text(args[ERRORS.get(name, 0)]):
                 yield node.lineno, "_", text, []
         case ast.Assign(targets=[ast.Name(id="title")], value=ast.Constant(str(text))):  # of an error

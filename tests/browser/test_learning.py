@@ -92,7 +92,7 @@ async def test_ten_answers_without_a_connection_are_sent_once_and_graded_in_orde
         assert await recorded(owner, people.person["ana"]) == given
 
         # What was graded is shown, and what was missed can be tried again.
-        last, choices, right, _ = given[-1]
+        last, _, right, _ = given[-1]
         assert right
         await expect(page.locator(f"article#{last}").get_by_text("Right.", exact=True)).to_be_visible()
         await picture(page, f"{'phone' if size is PHONE else 'desk'}-back-online")

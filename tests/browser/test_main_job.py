@@ -71,7 +71,9 @@ async def test_the_main_job(
         await take_the_course(page, people, pictures=name)
         if name:
             await picture(page, f"{name}-completed")
-        await expect(page.get_by_text("English", exact=True)).to_be_visible()  # the language taken
+        await expect(
+            page.locator("#main").get_by_text("English", exact=True)
+        ).to_be_visible()  # the language taken
         await page.goto("/")
         await expect(page.get_by_text("Completed", exact=False).first).to_be_visible()
 
