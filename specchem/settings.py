@@ -151,6 +151,14 @@ class Settings(BaseSettings):
     mail_from: Annotated[EmailStr, Field(description="The sender of the local service's mail.")] = (
         "training@localhost.localdomain"
     )
+    idle_minutes: Annotated[
+        int,
+        Field(
+            description="Minutes after which a page that nobody touches signs out: tablets are shared. 0: never.",
+            ge=0,
+            le=1440,
+        ),
+    ] = 30
     redirect_urls: Annotated[
         tuple[HttpUrl, ...],
         Field(

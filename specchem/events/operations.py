@@ -17,8 +17,10 @@ from specchem.events.schemas import (
     CreateQuestionEvent,
     GradedAnswer,
     LatestAnswer,
+    Missed,
     QuestionDifficulty,
     QuestionEvent,
+    Taken,
 )
 from specchem.vocabulary import FIRST_PAGE, Page
 
@@ -108,6 +110,42 @@ async def get_latest_answers(db: Db, learner: UUID, course: UUID, section: str) 
         learner, course, section,
     )  # fmt: skip
     return {row.question_key: row for row in rows}
+
+
+async def get_missed_questions(db: Db, learner: UUID, course: UUID) -> list[Missed]:
+    """The questions of a course that a learner has answered, and never right; longest ago first."""
+    return await db.all(
+        Missed,
+        """
+        select section_key, question_key from question_events where user_id = $1 and course_id = $2
+        group by section_key, question_key having not bool_or(is_correct)
+        order by max(answered_at), section_key, question_key""",
+        learner, course,
+    )  # fmt: skip
+
+
+async def get_taken(db: Db, learner: UUID) -> dict[UUID, Taken]:
+    """How a learner took each of their courses, by course; without answers there is none.
+
+    Attempts are counted by the last one's number, so that a pruned answer still counts.
+    """
+    rows = await db.all(
+        Taken,
+        """
+        select q.course_id, sum(q.attempts)::integer as answers, count(*)::integer as questions,
+            count(*) filter (where q.at_once)::integer as right_at_once,
+            coalesce((
+                select array_agg(l.language order by l.given desc, l.language) from (
+                    select e.response_meta ->> 'language' as language, count(*) as given from question_events e
+                    where e.user_id = $1 and e.course_id = q.course_id and e.response_meta ? 'language'
+                    group by 1) as l), '{}') as languages
+        from (
+            select course_id, max(attempt_index) as attempts, bool_or(is_correct and attempt_index = 1) as at_once
+            from question_events where user_id = $1 group by course_id, section_key, question_key) as q
+        group by q.course_id""",
+        learner,
+    )  # fmt: skip
+    return {row.course_id: row for row in rows}
 
 
 async def get_user_activity_timeline(

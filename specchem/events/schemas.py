@@ -33,6 +33,15 @@ class QuestionEventBatch(Input):
     events: list[CreateQuestionEvent] = Field(min_length=1, max_length=500)
 
 
+class KeptAnswers(Input):
+    """Answers that a device kept while it had no connection, oldest first, and whose they are."""
+
+    learner: UUID
+    events: list[dict[str, Any]] = Field(
+        min_length=1, max_length=500
+    )  # each read by itself, as CreateQuestionEvent
+
+
 class CreateActivityEvent(Input):
     """Something a learner did (guide: createActivityEventSchema).
 
@@ -68,6 +77,30 @@ class GradedAnswer(QuestionEvent, frozen=True):
 
     explanation: str | None
     citation: str | None
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """What became of a kept answer: graded, or refused with a sentence for a person."""
+
+    is_correct: bool | None = None
+    refusal: str | None = None
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """A question that was answered, and never right."""
+
+    section_key: str
+    question_key: str
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """How a learner took a course: answers given, questions answered, right at the first try, in which languages."""
+
+    course_id: UUID
+    answers: int
+    questions: int
+    right_at_once: int
+    languages: list[str]  # most answers first; none where no client said one
 
 
 class LatestAnswer(msgspec.Struct, frozen=True):

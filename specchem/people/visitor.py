@@ -1,6 +1,7 @@
 """Whoever looks at a page: their name, their plant's clock, and where the menu may take them."""
 
 from dataclasses import dataclass
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from specchem import noting
@@ -21,6 +22,7 @@ class Link:
 class Visitor:
     """What every page shows of its visitor."""
 
+    id: UUID
     name: str
     plant: str
     zone: ZoneInfo
@@ -46,6 +48,7 @@ async def get_visitor(db: Db, me: Asker) -> Visitor:
         links.append(Link("/invitations", _("Invitations")))
     profile = found.profile
     return Visitor(
+        profile.id,
         f"{profile.first_name} {profile.last_name}",
         found.plant.name,
         ZoneInfo(found.plant.timezone),

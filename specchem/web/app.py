@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
 from litestar import Litestar, get
+from litestar.config.compression import CompressionConfig
 from litestar.config.csrf import CSRFConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -121,7 +123,13 @@ def create_app(
             exclude=["^/api/", "^/auth/v1/", "^/static/", "^/healthz$", "^/metrics$"],
         ),
         template_config=TemplateConfig(
-            directory=HERE / "templates", engine=JinjaTemplateEngine, engine_callback=pages.dress
+            directory=HERE / "templates",
+            engine=JinjaTemplateEngine,
+            engine_callback=partial(pages.dress, idle_minutes=settings.idle_minutes),
+        ),
+        # Pages and files. Programs' answers are small, and tokens are never squeezed beside what a stranger chose.
+        compression_config=CompressionConfig(
+            "gzip", gzip_compress_level=6, exclude=["^/api/", "^/auth/v1/", "^/healthz$"]
         ),
         openapi_config=api.openapi(),
         plugins=[api.OurReading()],

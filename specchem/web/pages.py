@@ -26,8 +26,8 @@ YEAR = 365 * 24 * 3600  # seconds
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def dress(engine: JinjaTemplateEngine) -> None:
-    """Teach the templates our words."""
+def dress(engine: JinjaTemplateEngine, idle_minutes: int) -> None:
+    """Teach the templates our words, and after how many minutes a page that nobody uses signs out."""
     environment: Environment = engine.engine
     environment.autoescape = True
     environment.trim_blocks = environment.lstrip_blocks = True
@@ -36,6 +36,7 @@ def dress(engine: JinjaTemplateEngine) -> None:
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_callables(i18n._, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["language"], environment.globals["LANGUAGES"] = i18n.language, i18n.LANGUAGES
+    environment.globals["idle_minutes"] = idle_minutes
     for spoken in (
         i18n.day, i18n.short_day, i18n.minute, i18n.month, i18n.number, i18n.percent, i18n.language_name, i18n.told,
     ):  # fmt: skip

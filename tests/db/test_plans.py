@@ -355,6 +355,8 @@ LINES: list[tuple[Operation, str, Given, Mapping[str, int]]] = [
     (events.get_user_activity_timeline, "busy learner, their manager, hr", lambda _: (BUSY, None, LAST), DID_MUCH),
     (events.get_user_activity_timeline, "busy learner, their manager, hr", lambda c: (BUSY, c.plain, LAST), DID_MUCH),
     (events.get_latest_answers, "learner", lambda c: (LEARNER, c.hazmat, c.section), ANSWERED),
+    (events.get_missed_questions, "learner", lambda c: (LEARNER, c.hazmat), ANSWERED),
+    (events.get_taken, "learner", lambda _: (LEARNER,), ANSWERED),
     (courses.get_explanations, "learner", lambda c: (c.hazmat, c.section), ANSWERED),
     (courses.get_my_sections, "learner", lambda c: (c.hazmat,), ANSWERED | DID),
     # people, plants and courses: nothing that people did
