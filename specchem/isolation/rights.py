@@ -170,6 +170,10 @@ FUNCTIONS: dict[str, str] = {
     "app.report_plant(uuid)": "authenticated",
     "app.visible_person(uuid)": "authenticated",
     "app.known_course(uuid)": "authenticated",
+    "app.keeps()": "authenticated",
+    "app.plant_people()": "authenticated",
+    "app.course_people()": "authenticated",
+    "app.volume_by_day(integer,text)": "authenticated",
     "app.percent(bigint,bigint)": "authenticated",
     "app.enter(text,integer,integer)": "specchem_api",
     "app.release()": "specchem_api",
@@ -192,10 +196,10 @@ BEHIND = """
 # What runs with its owner's eyes, past row security; everything else has the caller's.
 DEFINERS = """
     check_activity check_invitation check_profile check_role count_answers count_enrollment count_person
-    count_progress count_success count_try empty_draft explain follow_account follow_invitation follow_progress
-    follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr keep_content keep_progress keep_version
-    me move_progress my_sections note_failure note_invitation note_role note_sign_in open_progress publish release
-    session_ended visible_plants
+    count_progress count_success count_try course_people empty_draft explain follow_account follow_invitation
+    follow_progress follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr keep_content
+    keep_progress keep_version me move_progress my_sections note_failure note_invitation note_role note_sign_in
+    open_progress plant_people publish release session_ended visible_plants volume_by_day
 """.split()  # noqa: SIM905
 ROLES = ("anon", "authenticated", "specchem_api", "service_role")
 

@@ -41,6 +41,9 @@ async def get_visitor(db: Db, me: Asker) -> Visitor:
         links.append(Link("/company", _("Company") if found.is_hr_admin else _("My plants")))
     if looked_after or found.is_hr_admin:
         links.append(Link("/invitations", _("Invitations")))
+    is_dev = any(role.role == "dev_admin" for role in found.roles)
+    if found.is_hr_admin or is_dev:
+        links.append(Link("/admin/courses", _("Courses")))
     profile = found.profile
     return Visitor(
         f"{profile.first_name} {profile.last_name}",

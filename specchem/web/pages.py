@@ -14,6 +14,7 @@ from specchem.auth import pages as auth
 from specchem.auth.forms import read, visit_of
 from specchem.auth.guard import Guard, asker, page_before
 from specchem.auth.visits import Ask
+from specchem.courses import admin_pages as keeping_courses
 from specchem.courses import pages as courses
 from specchem.enrollments import pages as enrollments
 from specchem.people import pages as people
@@ -49,7 +50,7 @@ async def choose(request: Ask) -> Redirect:
 
 router = Router(
     "/",
-    route_handlers=[choose, auth.router, enrollments.router, courses.router, people.router, reporting.router],
+    route_handlers=[choose, auth.router, enrollments.router, courses.router, keeping_courses.router, people.router, reporting.router],
     dependencies={
         "me": Provide(asker, sync_to_thread=False),
         "visit": Provide(visit_of, sync_to_thread=False),

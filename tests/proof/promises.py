@@ -451,4 +451,9 @@ ALL: list[tuple[str, str, str, str]] = [
     ("app.report_plant", "associate", "select app.report_plant([Z])", "PT404"),
     ("app.visible_person", "manager", "select app.visible_person(<bob>)", "PT404"),
     ("app.release", "API login", "select * from app.release()", "1"),
+    *(
+        (name, who, f"select * from app.{name}({given}) limit 1", said)
+        for name, given in (("keeps", ""), ("plant_people", ""), ("course_people", ""), ("volume_by_day", "8, 'UTC'"))
+        for who, said in (("HR", "1"), ("dev admin", "1"), ("manager", "PT403"), ("associate", "PT403"))
+    ),
 ]  # fmt: skip
