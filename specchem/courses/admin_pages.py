@@ -41,9 +41,7 @@ async def courses(me: Me) -> Template:
         found = await versions.get_versions(db)
         writes = await versions.may_write(db)
     grouped = [list(rows) for _, rows in groupby(found, lambda row: row.slug)]
-    return Template(
-        "courses/admin.html", context={"visitor": visitor, "courses": grouped, "writes": writes}
-    )
+    return Template("courses/admin.html", context={"visitor": visitor, "courses": grouped, "writes": writes})
 
 
 @get("/admin/courses/load")
@@ -152,9 +150,7 @@ async def _confirm(me: Asker, course: UUID, doing: str) -> Template:
         one = await versions.get_version(db, course)
         others = [row for row in await versions.get_versions(db) if row.slug == one.slug and row.id != one.id]
     offered = next((row for row in others if row.state == "offered"), None)
-    return Template(
-        f"courses/{doing}.html", context={"visitor": visitor, "version": one, "offered": offered}
-    )
+    return Template(f"courses/{doing}.html", context={"visitor": visitor, "version": one, "offered": offered})
 
 
 async def _preview(me: Asker, course: UUID, lang: str | None, section: str | None = None) -> dict[str, Any]:

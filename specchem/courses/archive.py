@@ -66,7 +66,15 @@ def _unpack(file: IO[bytes], folder: Path) -> None:
                 if left < 0:
                     raise BadInput(TOO_MUCH)
                 path.write_bytes(content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:
         raise BadInput(NOT_A_ZIP) from error
 
 

@@ -43,7 +43,9 @@ async def get_visitor(db: Db, me: Asker) -> Visitor:
         links.append(Link("/invitations", _("Invitations")))
     is_dev = any(role.role == "dev_admin" for role in found.roles)
     if found.is_hr_admin or is_dev:
-        links.append(Link("/admin/courses", _("Courses")))
+        links += [Link("/admin/plants", _("Plants")), Link("/admin/courses", _("Courses"))]
+    if is_dev:
+        links.append(Link("/admin/system", _("System")))
     profile = found.profile
     return Visitor(
         f"{profile.first_name} {profile.last_name}",

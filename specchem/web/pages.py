@@ -18,7 +18,9 @@ from specchem.courses import admin_pages as keeping_courses
 from specchem.courses import pages as courses
 from specchem.enrollments import pages as enrollments
 from specchem.people import pages as people
+from specchem.people import plant_pages as plants
 from specchem.reporting import pages as reporting
+from specchem.reporting import system_pages as system
 
 YEAR = 365 * 24 * 3600  # seconds
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -50,7 +52,17 @@ async def choose(request: Ask) -> Redirect:
 
 router = Router(
     "/",
-    route_handlers=[choose, auth.router, enrollments.router, courses.router, keeping_courses.router, people.router, reporting.router],
+    route_handlers=[
+        choose,
+        auth.router,
+        enrollments.router,
+        courses.router,
+        keeping_courses.router,
+        people.router,
+        plants.router,
+        reporting.router,
+        system.router,
+    ],
     dependencies={
         "me": Provide(asker, sync_to_thread=False),
         "visit": Provide(visit_of, sync_to_thread=False),

@@ -152,7 +152,9 @@ async def test_a_language_is_added_to_a_version_that_is_published(own: Served) -
 async def test_what_cannot_be_loaded_is_told_and_leaves_nothing(own: Served) -> None:
     before = await own.owner("select count(*) from courses")
     async with visiting(own, "dev") as tab:
-        page = await load(tab, another("9.0", **{"marking.md": b"Marking\n", "labelling.yaml": b"questions: [\n"}))
+        page = await load(
+            tab, another("9.0", **{"marking.md": b"Marking\n", "labelling.yaml": b"questions: [\n"})
+        )
         assert is_page(page, 400)
         assert "marking.md 1 the first line must be the title" in words(page)
         assert "labelling.yaml 2 YAML:" in words(page)
@@ -167,6 +169,8 @@ async def test_what_cannot_be_loaded_is_told_and_leaves_nothing(own: Served) -> 
         assert is_page(page, 400)
         assert "Choose the .zip file of a course." in words(page)
         token = field(page, "_csrf_token")
-        page = await tab.client.post(LOAD, data={"_csrf_token": token}, files={"file": ("", b"", "application/zip")})
+        page = await tab.client.post(
+            LOAD, data={"_csrf_token": token}, files={"file": ("", b"", "application/zip")}
+        )
         assert is_page(page, 400)
     assert await own.owner("select count(*) from courses") == before
