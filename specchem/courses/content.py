@@ -155,12 +155,15 @@ class ContentError(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def read_course(folder: Path) -> Course:
-    """Read the course in this folder; raises ContentError with all that is wrong in any of its files."""
+def read_course(folder: Path, *, by_name: bool = True) -> Course:
+    """Read the course in this folder; raises ContentError with all that is wrong in any of its files.
+
+    ``by_name``: the folder must be called as the course's slug.
+    """
     file = _File(folder / "course.yaml", [])
     data = file.data()
     about = file.check(_CourseFile, data)
-    if about and about.slug != folder.resolve().name:
+    if about and by_name and about.slug != folder.resolve().name:
         file.fault(("slug",), f'slug "{about.slug}" is not the name of the folder')
     sections = [s for at, key in _listed(data) if (s := _read_section(file, key, at))]
     if about:

@@ -9,6 +9,26 @@ from specchem.db.session import Db
 from specchem.vocabulary import FIRST_PAGE, Page
 
 NO_COURSE = "There is no such course."
+# A course with all that a player needs, in the language $2 where it is said in it.
+CONTENT = """
+    select c.id, c.slug, coalesce(c.translations -> $2 ->> 'title', c.title) as title, c.version,
+        case when c.translations ? $2 then $2 else c.language end as language, coalesce((
+        select jsonb_agg(jsonb_build_object(
+            'key', s.key, 'title', coalesce(s.translations -> $2 ->> 'title', s.title),
+            'body', coalesce(s.translations -> $2 ->> 'body', s.body), 'questions', coalesce((
+                select jsonb_agg(jsonb_build_object(
+                    'key', q.key, 'prompt', coalesce(q.translations -> $2 ->> 'prompt', q.prompt),
+                    'multiple', q.multiple, 'choices', coalesce((
+                        select jsonb_agg(jsonb_build_object(
+                            'key', o.key, 'text', coalesce(o.translations -> $2 ->> 'text', o.text))
+                            order by o.position)
+                        from question_choices o
+                        where o.course_id = q.course_id and o.section_key = q.section_key
+                            and o.question_key = q.key), '[]')) order by q.position)
+                from questions q where q.course_id = s.course_id and q.section_key = s.key), '[]'))
+            order by s.position)
+        from sections s where s.course_id = c.id), '[]') as sections
+    from courses c"""
 
 
 async def get_courses(db: Db, page: Page = FIRST_PAGE) -> list[CourseRow]:
@@ -27,25 +47,9 @@ async def get_course_content(db: Db, slug: str, language: str | None = None) -> 
     """
     return await db.one(
         CourseContent,
-        """
-        select c.id, c.slug, coalesce(c.translations -> $2 ->> 'title', c.title) as title, c.version,
-            case when c.translations ? $2 then $2 else c.language end as language, coalesce((
-            select jsonb_agg(jsonb_build_object(
-                'key', s.key, 'title', coalesce(s.translations -> $2 ->> 'title', s.title),
-                'body', coalesce(s.translations -> $2 ->> 'body', s.body), 'questions', coalesce((
-                    select jsonb_agg(jsonb_build_object(
-                        'key', q.key, 'prompt', coalesce(q.translations -> $2 ->> 'prompt', q.prompt),
-                        'multiple', q.multiple, 'choices', coalesce((
-                            select jsonb_agg(jsonb_build_object(
-                                'key', o.key, 'text', coalesce(o.translations -> $2 ->> 'text', o.text))
-                                order by o.position)
-                            from question_choices o
-                            where o.course_id = q.course_id and o.section_key = q.section_key
-                                and o.question_key = q.key), '[]')) order by q.position)
-                    from questions q where q.course_id = s.course_id and q.section_key = s.key), '[]'))
-                order by s.position)
-            from sections s where s.course_id = c.id), '[]') as sections
-        from courses c where c.slug = $1
+        CONTENT  # noqa: S608  no value is in the text
+        + """
+        where c.slug = $1
         order by (select max(e.enrolled_at) from enrollments e where e.course_id = c.id and e.user_id = app.me())
             desc nulls last, c.is_published desc, c.superseded_at desc nulls first, c.created_at desc limit 1""",
         slug,

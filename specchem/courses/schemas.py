@@ -1,6 +1,7 @@
-"""What goes out about courses. Answers do not: no shape here has a place for one."""
+"""What goes out about courses. Answers do not, but to the dev admin: AnswerKey."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -56,3 +57,30 @@ class CourseContent(msgspec.Struct, frozen=True):
     version: str
     language: str  # of these words: the one asked for, where the course is said in it
     sections: list[SectionOut]
+
+
+class Version(CourseRow, frozen=True):
+    """A version of a course as its keepers see it: how many active people are in it, and how many of them are done."""
+
+    enrolled: int
+    completed: int
+    state: Literal["draft", "offered", "superseded", "withdrawn"]
+
+    @property
+    def open(self) -> int:
+        """People who are in it and not done."""
+        return self.enrolled - self.completed
+
+    @property
+    def languages(self) -> list[str]:
+        """Its own language, then those it is said in besides."""
+        return [self.language, *sorted(self.translations)]
+
+
+class AnswerKey(msgspec.Struct, frozen=True):
+    """What is right, why, and the rule it rests on: for the dev admin alone."""
+
+    question_key: str
+    correct: list[str]
+    explanation: str
+    citation: str

@@ -173,6 +173,10 @@ FUNCTIONS: dict[str, str] = {
     "app.report_plant(uuid)": "authenticated",
     "app.visible_person(uuid)": "authenticated",
     "app.known_course(uuid)": "authenticated",
+    "app.keeps()": "authenticated",
+    "app.plant_people()": "authenticated",
+    "app.course_people()": "authenticated",
+    "app.volume_by_day(integer,text)": "authenticated",
     "app.percent(bigint,bigint)": "authenticated",
     "app.enter(text,integer,integer)": "specchem_api",
     "app.release()": "specchem_api",
@@ -185,7 +189,7 @@ FUNCTIONS: dict[str, str] = {
 ENTERED = tuple(name for name in FUNCTIONS if name.startswith("public."))
 # What works behind the rules: triggers, and what they and the upgrade call. Nobody calls it by name.
 BEHIND = """
-    accept_invitation add_completion admit check_activity check_enrollment check_invitation check_plant
+    accept_invitation add_completion admit check_activity check_closing check_enrollment check_invitation check_plant
     check_profile check_role chosen close count_answers count_enrollment count_person count_progress follow_account
     follow_invitation follow_progress follow_status grade_answer guard_enrollment handle_new_user is_client
     keep_content keep_progress keep_version log_transition move_progress note note_invitation note_role note_sign_in
@@ -195,12 +199,12 @@ BEHIND = """
 
 # What runs with its owner's eyes, past row security; everything else has the caller's.
 DEFINERS = """
-    check_activity check_invitation check_profile check_role count_answers count_enrollment count_person
-    count_progress count_success count_try empty_draft explain follow_account follow_invitation follow_progress
-    follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr keep_content keep_import keep_progress
-    keep_version kept_import
-    me move_progress my_sections note_failure note_invitation note_role note_sign_in open_progress publish release
-    session_ended visible_plants volume
+    check_activity check_closing check_invitation check_profile check_role count_answers count_enrollment
+    count_person count_progress count_success count_try course_people empty_draft explain follow_account
+    follow_invitation follow_progress follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr
+    keep_content keep_import keep_progress keep_version kept_import me move_progress my_sections note_failure
+    note_invitation note_role note_sign_in open_progress plant_people publish release session_ended visible_plants
+    volume volume_by_day
 """.split()  # noqa: SIM905
 ROLES = ("anon", "authenticated", "specchem_api", "service_role")
 

@@ -15,6 +15,7 @@ from specchem.people.invitations import get_invitations, revoke_invitation
 from specchem.people.schemas import (
     AdminRole,
     Caller,
+    CreatePlant,
     CreateProfile,
     Invitation,
     Invited,
@@ -24,6 +25,7 @@ from specchem.people.schemas import (
     ProfileWithPlant,
     Role,
     RoleChecks,
+    UpdatePlant,
     UpdateProfile,
 )
 from specchem.vocabulary import AdminRoleName
@@ -45,6 +47,20 @@ async def plants(me: Me) -> list[Plant]:
     """By name."""
     async with me.acting() as db:
         return await operations.get_plants(db)
+
+
+@post("/plants", summary="Open a new plant (HR, dev admins)")
+async def create_plant(me: Me, data: JSONBody[CreatePlant]) -> Plant:
+    """409 where the name is taken."""
+    async with me.acting() as db:
+        return await operations.create_plant(db, data)
+
+
+@patch("/plants/{plant:uuid}", summary="Rename, set the clock of, close or open a plant (HR, dev admins)")
+async def update_plant(me: Me, plant: FromPath[UUID], data: JSONBody[UpdatePlant]) -> Plant:
+    """Only what is named changes."""
+    async with me.acting() as db:
+        return await operations.update_plant(db, plant, data)
 
 
 @get("/users/{person:uuid}", summary="A person and their plant")
@@ -141,7 +157,7 @@ async def revoke(me: Me, invitation: FromPath[UUID]) -> Invitation:
 router = Router(
     "/",
     route_handlers=[
-        me_, plants, profile, create_profile, get_profile, update_profile, roles, role_checks, assign_role,
+        me_, plants, create_plant, update_plant, profile, create_profile, get_profile, update_profile, roles, role_checks, assign_role,
         revoke_role, invitations, invite_people, send_again, revoke,
     ],
     tags=["people"],

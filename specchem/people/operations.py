@@ -10,21 +10,60 @@ from specchem.errors import Forbidden
 from specchem.people.schemas import (
     AdminRole,
     Caller,
+    CreatePlant,
     CreateProfile,
     Plant,
+    PlantPeople,
     Profile,
     ProfileWithPlant,
     Role,
     RoleChecks,
+    UpdatePlant,
     UpdateProfile,
 )
 
 NO_PERSON = "There is no such person."
+NO_PLANT = "There is no such plant."
 
 
 async def get_plants(db: Db) -> list[Plant]:
     """The plants the caller may see, by name."""
     return await db.all(Plant, "select * from plants order by name")
+
+
+async def get_plants_with_people(db: Db) -> list[PlantPeople]:
+    """Every plant with its number of active people, open ones first; for HR and dev admins. Raises Forbidden."""
+    return await db.all(
+        PlantPeople,
+        """
+        select to_jsonb(t) as plant, coalesce(n.people, 0) as people,
+            t.id = (select p.plant_id from profiles p where p.id = app.me()) as is_mine
+        from plants t left join app.plant_people() n on n.plant_id = t.id
+        where app.keeps() order by t.is_active desc, t.name""",
+    )
+
+
+async def create_plant(db: Db, new: CreatePlant) -> Plant:
+    """A new plant, open; for HR and dev admins. Raises Conflict where the name is taken."""
+    return await db.one(
+        Plant, "insert into plants (name, timezone) values ($1, $2) returning *", new.name, new.timezone
+    )
+
+
+async def update_plant(db: Db, plant: UUID, change: UpdatePlant) -> Plant:
+    """Rename a plant, set its clock, close or open it; for HR and dev admins. Raises NotFound, Forbidden, Conflict."""
+    updated = await db.maybe(
+        Plant,
+        """
+        update plants set name = coalesce($2, name), timezone = coalesce($3, timezone),
+            is_active = coalesce($4, is_active)
+        where id = $1 returning *""",
+        plant, change.name, change.timezone, change.is_active,
+    )  # fmt: skip
+    if updated is None:
+        await db.one(Plant, "select * from plants where id = $1", plant, missing=NO_PLANT)
+        raise Forbidden("Only HR and dev admins may change a plant.")
+    return updated
 
 
 async def create_profile(db: Db, new: CreateProfile) -> Profile:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BeforeValidator, Field, model_validator
 
-from specchem.vocabulary import AdminRoleName, Email, Input, Name, Status
+from specchem.vocabulary import AdminRoleName, Email, Flag, Input, Name, Status, Text
 
 
 class CreateProfile(Input):
@@ -39,6 +39,27 @@ class UpdateProfile(Input):
     last_name: Annotated[Name | None, NotEmpty] = None
     job_title: Name | None = None
     status: Annotated[Status | None, NotEmpty] = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name at least one field to change")
+        return self
+
+
+class CreatePlant(Input):
+    """A new plant; ``timezone`` is an IANA name, which the database knows or refuses."""
+
+    name: Name
+    timezone: Text = "America/New_York"
+
+
+class UpdatePlant(Input):
+    """What may change of a plant; at least one field. Closed, its people can do nothing until it is open again."""
+
+    name: Annotated[Name | None, NotEmpty] = None
+    timezone: Annotated[Text | None, NotEmpty] = None
+    is_active: Annotated[Flag | None, NotEmpty] = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -107,6 +128,14 @@ class Plant(msgspec.Struct, frozen=True):
     is_default: bool
     created_at: datetime
     updated_at: datetime
+
+
+class PlantPeople(msgspec.Struct, frozen=True):
+    """A plant and how many active people it has."""
+
+    plant: Plant
+    people: int
+    is_mine: bool  # the caller's own
 
 
 class ProfileWithPlant(msgspec.Struct, frozen=True):

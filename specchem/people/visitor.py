@@ -46,6 +46,11 @@ async def get_visitor(db: Db, me: Asker) -> Visitor:
     if looked_after or found.is_hr_admin:
         links.append(Link("/people", _("People")))
         links.append(Link("/invitations", _("Invitations")))
+    is_dev = any(role.role == "dev_admin" for role in found.roles)
+    if found.is_hr_admin or is_dev:
+        links += [Link("/admin/plants", _("Plants")), Link("/admin/courses", _("Courses"))]
+    if is_dev:
+        links.append(Link("/admin/system", _("System")))
     profile = found.profile
     return Visitor(
         profile.id,

@@ -14,13 +14,16 @@ from specchem.auth import pages as auth
 from specchem.auth.forms import read, visit_of
 from specchem.auth.guard import Guard, asker, page_before
 from specchem.auth.visits import Ask
+from specchem.courses import admin_pages as keeping_courses
 from specchem.courses import pages as courses
 from specchem.enrollments import bulk_pages
 from specchem.enrollments import pages as enrollments
 from specchem.people import admin_pages, import_pages
 from specchem.people import pages as people
+from specchem.people import plant_pages as plants
 from specchem.reporting import export_pages
 from specchem.reporting import pages as reporting
+from specchem.reporting import system_pages as system
 
 YEAR = 365 * 24 * 3600  # seconds
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -61,12 +64,15 @@ router = Router(
         auth.router,
         enrollments.router,
         courses.router,
+        keeping_courses.router,
         people.router,
+        plants.router,
         admin_pages.router,
         import_pages.router,
         bulk_pages.router,
         export_pages.router,
         reporting.router,
+        system.router,
     ],
     dependencies={
         "me": Provide(asker, sync_to_thread=False),

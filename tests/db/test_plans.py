@@ -28,7 +28,7 @@ from specchem.enrollments.schemas import CreateEnrollment, UpdateEnrollment
 from specchem.events import operations as events
 from specchem.events.schemas import CreateActivityEvent, CreateQuestionEvent
 from specchem.people import operations as people
-from specchem.people.schemas import AdminRole, CreateProfile, UpdateProfile
+from specchem.people.schemas import AdminRole, CreatePlant, CreateProfile, UpdatePlant, UpdateProfile
 from specchem.progress import operations as progress
 from specchem.progress.schemas import MarkProgress, UpdateProgress
 from specchem.reporting import operations as reporting
@@ -361,6 +361,9 @@ LINES: list[tuple[Operation, str, Given, Mapping[str, int]]] = [
     (courses.get_my_sections, "learner", lambda c: (c.hazmat,), ANSWERED | DID),
     # people, plants and courses: nothing that people did
     (people.get_plants, "learner, manager, hr", lambda _: (), NOTHING),
+    (people.get_plants_with_people, "hr", lambda _: (), NOTHING),
+    (people.create_plant, "hr", lambda _: (CreatePlant(name="New"),), NOTHING),
+    (people.update_plant, "hr", lambda _: (THEIR_PLANT, UpdatePlant(is_active=False)), NOTHING),
     (people.get_me, "learner", lambda _: (LEARNER,), NOTHING),
     (people.get_profile_by_id, "learner, manager, hr", lambda _: (LEARNER,), NOTHING),
     (people.get_profile_by_id_with_plant, "learner, manager, hr", lambda _: (LEARNER,), NOTHING),

@@ -290,6 +290,8 @@ ALL: list[tuple[str, str, str, str]] = [
         "insert into public.courses (slug, title, version, is_published) select slug, title, '2', true"
         " from public.courses where id = @quiz",
         "select superseded_at is not null from public.courses where id = @quiz"), "0"),
+    ("plants.closes", "HR", "update public.plants set is_active = false where id = [A]", "PT409"),
+    ("plants.closes", "HR", "update public.plants set is_active = false where id = [B]", "1"),
     ("app.empty_draft", "associate", "select app.empty_draft(@draft)", "PT403"),
     ("app.empty_draft empties", "dev admin", so(
         "perform app.empty_draft(@draft)", "select count(*) = 0 from public.sections where course_id = @draft"), "0"),
@@ -452,4 +454,10 @@ ALL: list[tuple[str, str, str, str]] = [
     ("app.visible_person", "manager", "select app.visible_person(<bob>)", "PT404"),
     ("app.release", "API login", "select * from app.release()", "1"),
     ("app.volume", "API login", "select * from app.volume()", "1"),
+    *(
+        (name, who, f"select * from app.{name}({given}) limit 1", said)
+        for name, given in (("keeps", ""), ("plant_people", ""), ("course_people", ""), ("volume_by_day", "8, 'UTC'"))
+        for who, said in (("HR", "1"), ("dev admin", "1"), ("manager", "PT403"), ("associate", "PT403"),
+                          ("HR and dev admin by password alone", "PT403"))
+    ),
 ]  # fmt: skip

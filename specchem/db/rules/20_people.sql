@@ -32,6 +32,20 @@ create trigger checks before insert or update of timezone on public.plants
 for each row execute function app.check_plant();
 create trigger touches before update on public.plants for each row execute function app.touch();
 
+-- Whoever closed the plant they are in could not open it again.
+create function app.check_closing() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if app.is_client() and exists (
+        select from public.profiles as p where p.id = auth.uid() and p.plant_id = new.id
+    ) then
+        perform app.refuse(409, 'You are in this plant yourself; ask an admin of another plant to close it.');
+    end if;
+    return new;
+end $$;
+create trigger closes before update of is_active on public.plants
+for each row when (old.is_active and not new.is_active) execute function app.check_closing();
+
 -- ---------------------------------------------------------------- profiles
 select app.close('public.profiles');
 grant select on public.profiles to authenticated;
