@@ -34,7 +34,10 @@ async def test_a_plant_is_added_renamed_closed_and_opened(own: Served, who: str)
         page = await tab.get(LIST)
         assert is_page(page, 200)
         assert "Phoenix, AZ Open 2 America/Phoenix" in words(page)
-        assert f"{LIST}/{own.world.plant['Seattle, WA' if who == 'hana' else 'Columbus, OH']}/close" not in page.text
+        assert (
+            f"{LIST}/{own.world.plant['Seattle, WA' if who == 'hana' else 'Columbus, OH']}/close"
+            not in page.text
+        )
         assert goes_to(await tab.send(LIST, ("name", "Reno, NV"), ("timezone", "America/Los_Angeles")), LIST)
         assert "Reno, NV Open 0 America/Los_Angeles" in words(await tab.get(LIST))
 
