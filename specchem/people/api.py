@@ -157,8 +157,8 @@ async def revoke(me: Me, invitation: FromPath[UUID]) -> Invitation:
 router = Router(
     "/",
     route_handlers=[
-        me_, plants, create_plant, update_plant, profile, create_profile, get_profile, update_profile, roles, role_checks, assign_role,
-        revoke_role, invitations, invite_people, send_again, revoke,
+        me_, plants, create_plant, update_plant, profile, create_profile, get_profile, update_profile, roles,
+        role_checks, assign_role, revoke_role, invitations, invite_people, send_again, revoke,
     ],
     tags=["people"],
 )  # fmt: skip

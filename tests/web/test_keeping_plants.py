@@ -109,7 +109,8 @@ async def test_the_system_tells_its_health_and_counts_days(own: Served) -> None:
         """
         insert into question_events (user_id, course_id, plant_id, section_key, question_key, is_correct, attempt_index,
             evidence, answered_at)
-        select e.user_id, e.course_id, e.plant_id, 's', 'q', true, n, 'client_asserted', now() - n * interval '1 day' + interval '1 minute'
+        select e.user_id, e.course_id, e.plant_id, 's', 'q', true, n, 'client_asserted',
+            now() - n * interval '1 day' + interval '1 minute'
         from generate_series(0, 29) n cross join enrollments e join courses c on c.id = e.course_id
         where c.slug = 'outside'"""
     )
