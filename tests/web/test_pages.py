@@ -533,7 +533,7 @@ async def test_htmx_gets_the_question_and_what_moves_with_it_and_nothing_else(ow
         assert "<html" not in part.text
         assert "<h1" not in part.text
         moved = set(re.findall(r'^<\w+ id="(\w+)"', part.text, re.MULTILINE))
-        assert moved == {"progress", "map", "onward"}
+        assert moved == {"progress", "map", "steps", "onward"}
         assert "Right." in part.text
         assert "disabled" in part.text
         assert 'type="submit"' not in part.text.partition("</article>")[0]
