@@ -34,7 +34,7 @@ def found() -> Catalog:
 
 
 def sentences(message: Message) -> list[str]:
-    return [message.string] if isinstance(message.string, str) else list(message.string)
+    return [message.string] if isinstance(message.string, str) else list(message.string or ())
 
 
 @pytest.mark.parametrize("language", OTHERS)
