@@ -34,12 +34,12 @@ async def test_connections_that_died_unnoticed_are_replaced(far: Company, proxy:
     """Nothing was sent on them but what changes nothing, or may be repeated: nobody is told."""
     async with far.client("l1") as client:
         for path in (MINE, "/api/v1/me"):  # one statement alone, and a transaction
-            await at_once(lambda _, path=path: client.get(path), 10)  # type: ignore[misc]
-            assert proxy.die() > 1
-            found = await at_once(lambda _, path=path: client.get(path), 10)  # type: ignore[misc]
+            await at_once(lambda _, path=path: client.get(path), 40)  # type: ignore[misc]
+            assert proxy.die() > 0
+            found = await at_once(lambda _, path=path: client.get(path), 40)  # type: ignore[misc]
             assert {answer.status_code for answer in found} == {200}
         # Signing in counts tries through the same pool.
-        assert proxy.die() > 1
+        assert proxy.die() > 0
         assert (await far.sign_in("l2")).status_code == 200
         assert proxy.die() > 0
         assert (await client.get("/healthz")).status_code == 200
