@@ -12,7 +12,7 @@ from math import ceil
 from typing import Literal
 
 from specchem.auth.errors import AuthError
-from specchem.db.session import Pool, transaction
+from specchem.db.session import Pool, by_itself
 
 What = Literal["password", "refresh", "mail", "code", "factor", "user"]
 
@@ -57,7 +57,7 @@ class Door:
 
     async def ask(self, what: What, address: str | None, account: str | None = None) -> None:
         """Count a try. Raises AuthError 429 with the seconds to wait, before anything is looked up."""
-        async with transaction(self.pool) as connection:
+        async with by_itself(self.pool) as connection:
             # By itself each, in a transaction of its own: what was counted stays counted.
             wait = await connection.fetchval(
                 "select app.count_try($1, $2, $3, $4, $5, $6, $7)",
@@ -72,12 +72,12 @@ class Door:
 
     async def welcome(self, account: str, address: str | None) -> None:
         """Somebody proved who they are: their count begins anew, and the address is known from now on."""
-        async with transaction(self.pool) as connection:
+        async with by_itself(self.pool) as connection:
             await connection.execute("select app.count_success($1, $2)", _plain(account), _network(address))
 
     async def note_failure(self, account: str, address: str | None) -> None:
         """A failed sign-in goes on record; of an address that nobody has, only that it failed."""
-        async with transaction(self.pool) as connection:
+        async with by_itself(self.pool) as connection:
             await connection.execute("select app.note_failure($1, $2)", _plain(account), _address(address))
         self.failed("sign_in")
 

@@ -371,9 +371,36 @@ async def transaction(
             await connection.execute(f"commit; {CLEAN}")
         except BaseException as error:
             await _roll_back(connection, error)
-            if is_gone(error) or isinstance(error, (TimeoutError, asyncpg.OperatorInterventionError)):
-                raise Unavailable(UNCERTAIN) from error
+            raise _of_commit(error) from error
+
+
+@asynccontextmanager
+async def by_itself(pool: Pool) -> AsyncIterator[Connection]:
+    """One transaction as the login role, within which ``connection.transaction()`` is a savepoint. As transaction."""
+    async with begun(pool, "select") as connection:
+        doing = connection.transaction()
+        await doing.start()
+        try:
+            yield connection
+        except BaseException as error:
+            try:
+                if isinstance(error, TimeoutError):  # it would not answer this either
+                    _cut(connection)
+                else:
+                    await doing.rollback()
+            except Exception:  # what went wrong before it is told
+                _cut(connection)
             raise
+        try:
+            await doing.commit()
+        except BaseException as error:
+            _cut(connection)
+            raise _of_commit(error) from error
+
+
+def _of_commit(error: BaseException) -> BaseException:
+    lost = is_gone(error) or isinstance(error, (TimeoutError, asyncpg.OperatorInterventionError))
+    return Unavailable(UNCERTAIN) if lost else error
 
 
 @asynccontextmanager

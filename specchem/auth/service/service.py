@@ -10,7 +10,7 @@ from specchem.auth.service.issuer import Issuer
 from specchem.auth.service.keys import KeyRing
 from specchem.auth.service.later import Later
 from specchem.auth.service.mail import Mailer, open_mailer
-from specchem.db.session import Connection, Pool, begun
+from specchem.db.session import Connection, Pool, by_itself
 from specchem.settings import Settings
 
 DRAIN_SECONDS = 2  # for mail under way when the server stops
@@ -35,7 +35,7 @@ class Service:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """As role supabase_auth_admin: commits at the end, rolls back on any error."""
-        async with begun(self.pool, "select") as connection, connection.transaction():
+        async with by_itself(self.pool) as connection:
             yield connection
 
     async def count(self, caller: Caller, what: What, account: str | None = None) -> None:
