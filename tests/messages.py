@@ -21,10 +21,23 @@ NOT_FOR_PEOPLE = {"description", "summary"}
 METHODS = [
     *((f"db/{name}.py", "tests.messages:sentences") for name in ("refusals", "session")),
     # Programs read these, and administrators at a terminal.
-    *((f"{name}/**.py", "ignore") for name in ("auth/service", "cli", "db", "doctor", "isolation")),
+    *(
+        (f"{name}/**.py", "ignore")
+        for name in ("auth/service", "backup", "cli", "db", "doctor", "isolation", "supabase")
+    ),
     *(
         (f"{name}.py", "ignore")
-        for name in ("demo", "ready", "serve", "settings", "auth/door", "web/api", "web/app")
+        for name in (
+            "demo",
+            "ready",
+            "serve",
+            "settings",
+            "auth/door",
+            "auth/letters",
+            "web/api",
+            "web/app",
+            "web/metrics",
+        )
     ),
     *((f"{name}.py", "ignore") for name in ("courses/loading", "people/creation")),
     ("**.py", "tests.messages:sentences"),

@@ -21,11 +21,13 @@ HOLES = re.compile(r"%(?:\(\w+\))?s|%%|\{\w*\}")
 # What a reader is shown or told by a screen reader, and which HTML writes as an attribute.
 SHOWN = re.compile(r'\b(?:aria-label|title|alt|placeholder)="([^"]*)"')
 ATTRIBUTE = re.compile(r'\b[a-z-]+="[^"]*"')
-NAMES = {"SpecChem"}
+NAMES = {"SpecChem", "PostgreSQL", "MB"}
 JINJA = Environment(extensions=["jinja2.ext.i18n"])
 JINJA.install_gettext_callables(i18n._, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
 # What an expression writes that is HTML's: classes, kinds of input, where a description is.
 HTML = {"good", "bad", "right", "wrong", "outline", "checkbox", "radio", "sentence"}
+ADDRESS = re.compile(r"/[a-z/-]+|resume")
+KEYS = {"draft", "offered", "superseded", "withdrawn", "title"}  # which the code names things by
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,8 @@ def test_a_translation_keeps_what_is_put_in(language: str) -> None:
     for message in i18n.catalog(language):
         ids = [message.id] if isinstance(message.id, str) else list(message.id)
         for said in sentences(message):
-            assert sorted(HOLES.findall(said)) == sorted(HOLES.findall(ids[-1])), message.id
+            # "One person" may say its number in words.
+            assert sorted(HOLES.findall(said)) in [sorted(HOLES.findall(one)) for one in ids], message.id
 
 
 @pytest.mark.parametrize("page", sorted(TEMPLATES.rglob("*.html")), ids=lambda page: page.name)
@@ -70,7 +73,7 @@ def test_no_template_speaks_past_the_catalog(page: Path) -> None:
             translating = value in {"trans", "pluralize"} or (translating and value != "endtrans")
         if kind == "data" and not translating:
             text.append(value)
-    whole = re.sub(r"\{#.*?#\}", "", "\0".join(text), flags=re.DOTALL)
+    whole = re.sub(r"\{#.*?#\}|<code>.*?</code>", "", "\0".join(text), flags=re.DOTALL)
     shown = [*SHOWN.findall(whole), *ATTRIBUTE.sub("", re.sub(r"<[^>]*>", "\n", whole)).splitlines()]
     left = {word for line in shown for word in re.findall(r"[^\W\d_]{2,}", line)} - NAMES
     assert not left
@@ -103,7 +106,8 @@ def spoken(node: nodes.Node) -> Iterator[str]:
 @pytest.mark.parametrize("page", sorted(TEMPLATES.rglob("*.html")), ids=lambda page: page.name)
 def test_no_expression_speaks_past_the_catalog(page: Path) -> None:
     said = set(spoken(JINJA.parse(page.read_text())))
-    assert not {one for one in said if re.search(r"[^\W\d_]", one)} - HTML
+    words = {one for one in said if re.search(r"[^\W\d_]", one) and not ADDRESS.fullmatch(one)}
+    assert not words - HTML - KEYS
 
 
 @pytest.mark.parametrize(
