@@ -13,6 +13,7 @@ from tests.world import World
 REASONS = {
     "plants_one_default": "one default plant",
     "profiles_email_unique": "one person an address, however it is written",
+    "enrollments_completed_idx": "completions by week and month",
     "courses_current_unique": "one version of a course is offered",
     "invitations_open_email_unique": "one open invitation an address; sign-up looks it up",
     "activity_events_once_unique": "a course is started and completed once",
