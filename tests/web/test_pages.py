@@ -936,7 +936,10 @@ async def test_too_much_at_once_is_a_page(served: Served) -> None:
 
 
 async def test_what_breaks_inside_stays_inside(own: Served, caplog: pytest.LogCaptureFixture) -> None:
-    await own.owner("drop function app.my_sections(uuid)")
+    await own.owner(
+        "create or replace function app.my_sections(course uuid) returns table (section_key text, done boolean)"
+        " language plpgsql as $$ begin raise exception 'nobody expects my_sections to'; end $$"
+    )
     section, question = first(own.world)
     async with visiting(own, "ana") as tab:
         answer = await tab.get(HAZMAT)
