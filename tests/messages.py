@@ -128,9 +128,11 @@ def main() -> None:
             if message.id:
                 before = known.get(message.id)
                 new.add(message.id, before.string if before else None)
-        lines = Path(file)
-        with lines.open("wb") as out:
+        with file.open("wb") as out:
             write_po(out, new, width=0, sort_output=True, omit_header=True, no_location=True)
+        for message in new:
+            if message.id and not "".join(message.string or ""):  # still to be translated
+                print(f"{file.name}: {message.id}")
 
 
 if __name__ == "__main__":
