@@ -162,6 +162,8 @@ WRONG: dict[str, dict[str, Any]] = {
         "status": "", "email": "a@b.de",
     },
     "/api/v1/users/{person}/roles": {"role": "king", "plant_id": 7, "user_id": "x"},
+    "/api/v1/plants": {"name": " ", "timezone": 1, "is_default": True},
+    "/api/v1/plants/{plant}": {"name": "\u202e", "timezone": [], "is_active": "yes"},
 }  # fmt: skip
 
 
@@ -378,6 +380,7 @@ FIELDS: dict[str, list[Any]] = {
     "status": ["in_progress", "completed", "active"], "progress_percent": [0, 50, 100, 101],
     "event_type": ["view_section", "start_course", "complete_course"],
     "role": ["hr_admin", "plant_manager", "dev_admin"],
+    "name": NAME, "timezone": ["UTC", "America/Denver", "Moon/Base"], "is_active": [True, False],
 }  # fmt: skip
 
 
@@ -413,6 +416,8 @@ ALLOWED = {
     "/api/v1/profiles": "id plant_id first_name last_name email",
     "/api/v1/profiles/{person}": "plant_id first_name job_title",
     "/api/v1/users/{person}/roles": "role plant_id",
+    "/api/v1/plants": "name timezone",
+    "/api/v1/plants/{plant}": "name timezone is_active",
 }
 QUERIES = [
     "",

@@ -578,7 +578,9 @@ async def test_the_way_through_the_course(own: Served) -> None:
         button = re.compile(r'<a role="button" href="([^"]+)"')
 
         # Nothing is done: start with the first, and the end says what is open.
-        assert button.findall(page.text) == [f"{HAZMAT}/{order[0]}"]
+        onwards = [f"{HAZMAT}/resume"]
+        assert button.findall(page.text) == onwards
+        assert goes_to(await tab.get(onwards[0]), f"{HAZMAT}/{order[0]}")
         done = await tab.get(f"{HAZMAT}/done")
         assert "Not done yet" in words(done)
         assert button.findall(done.text) == [f"{HAZMAT}/{order[0]}"]
@@ -591,7 +593,8 @@ async def test_the_way_through_the_course(own: Served) -> None:
         marks = [one.partition("</a>")[0] for one in page.text.partition('id="map"')[2].split("<a ")[1:]]
         assert [", done<" in one for one in marks] == [True] + [False] * (len(order) - 1)
         assert [", open<" in one for one in marks] == [False] + [True] * (len(order) - 1)
-        assert button.findall(page.text) == [f"{HAZMAT}/{order[1]}"]
+        assert button.findall(page.text) == onwards
+        assert goes_to(await tab.get(onwards[0]), f"{HAZMAT}/{order[1]}")
         assert "Continue where you were" in words(page)
 
         # The last section done first: from there one goes round to the first that is open.
