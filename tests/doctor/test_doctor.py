@@ -101,7 +101,9 @@ async def test_what_an_owner_does_not_see_is_said_so(standing: Database) -> None
 async def test_statements_that_nobody_counts_are_told() -> None:
     with data_folder() as data:
         with embedded.start(data, say=lambda _: None) as running:
-            await run(running.server.dsn("supabase_admin"), "alter system set shared_preload_libraries = 'plpgsql'")
+            await run(
+                running.server.dsn("supabase_admin"), "alter system set shared_preload_libraries = 'plpgsql'"
+            )
         with embedded.start(data, say=lambda _: None) as running:
             bare = of_server(running.server, "postgres")
             await upgrade.supply_platform(bare.platform)
