@@ -27,6 +27,7 @@ SIZES = pytest.mark.parametrize(
 async def seen(page: Page, name: str | None) -> None:
     """No wider than the screen; a picture, and no barriers, where there are scripts to look with."""
     if name is not None:
+        await page.wait_for_load_state()
         wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide[0] <= wide[1], f"{name} is {wide[0]} px wide"
         await picture(page, f"sign-in-{name}")

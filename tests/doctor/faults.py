@@ -288,8 +288,4 @@ FAULTS = {
         "create or replace function auth.uid() returns uuid language sql stable as 'select null::uuid'",
         Line.POLICIES_VALIDATED, "* tries came out otherwise than written; *",
     ),
-    "a statistics extension that does not count": Fault(
-        "create schema monitoring; create extension pg_stat_statements schema monitoring", Line.STATEMENTS,
-        "pg_stat_statements is installed but not loaded"
-    ),
 }  # fmt: skip

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 from pydantic import HttpUrl, SecretStr
 
-from specchem.db import upgrade
-from specchem.db.database import Database
+from specchem.db import embedded, upgrade
+from specchem.db.database import Database, of_server
 from specchem.doctor import record, server
 from specchem.doctor.examination import examine, opened
 from specchem.doctor.findings import SECTION_OF, SECTIONS, Finding, Line
@@ -21,11 +21,11 @@ from specchem.settings import Settings
 from tests.conftest import Cluster
 from tests.db.test_upgrade import dump, run
 from tests.doctor.faults import Fault
+from tests.program import data_folder
 
 ROOT = Path(__file__).parents[2]
 SEES_NOT = {
     Line.BACKUPS: "PostgreSQL archives nothing here, and copies that are taken otherwise do not show",
-    Line.STATEMENTS: "pg_stat_statements is not installed, so nobody counts what statements take",
 }
 
 
@@ -96,6 +96,30 @@ async def test_what_an_owner_does_not_see_is_said_so(standing: Database) -> None
     assert len(unseen) == 2
     assert unseen[0].startswith("the server's disk does not show from here")
     assert unseen[1].startswith("the owner does not see how long")
+
+
+async def test_statements_that_nobody_counts_are_told() -> None:
+    with data_folder() as data:
+        with embedded.start(data, say=lambda _: None) as running:
+            await run(
+                running.server.dsn("supabase_admin"), "alter system set shared_preload_libraries = 'plpgsql'"
+            )
+        with embedded.start(data, say=lambda _: None) as running:
+            bare = of_server(running.server, "postgres")
+            await upgrade.supply_platform(bare.platform)
+            await upgrade.upgrade(bare.owner)
+            async with opened(bare, Settings(), lambda _: None) as seen:
+                [said] = await server.statements(seen)
+                assert (said.state, said.found) == (
+                    "cannot tell", "pg_stat_statements is not installed, so nobody counts what statements take",
+                )  # fmt: skip
+            await run(
+                bare.platform,
+                "create schema monitoring; create extension pg_stat_statements schema monitoring",
+            )
+            async with opened(bare, Settings(), lambda _: None) as seen:
+                [said] = await server.statements(seen)
+                assert (said.state, said.found) == ("wrong", "pg_stat_statements is installed but not loaded")
 
 
 async def test_a_superuser_may_own_it(cluster: Cluster) -> None:
