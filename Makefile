@@ -17,7 +17,7 @@ help: ## this list
 setup: .venv/run.ok ## install what `make run` needs into .venv, in this folder
 
 run: .venv/run.ok ## start the product with demo people on 127.0.0.1:8000
-	@exec $(BIN)/specchem serve --demo
+	@SPECCHEM_LOG_FORMAT=$${SPECCHEM_LOG_FORMAT:-text} exec $(BIN)/specchem serve --demo
 
 test: .venv/dev.ok ## set up, then lint, types and every test
 	@$(MAKE) --no-print-directory check

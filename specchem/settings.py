@@ -203,6 +203,15 @@ def variables() -> dict[str, str]:
     return names
 
 
+def rows() -> list[tuple[str, str, str]]:
+    """Each setting's variable, meaning and default, as a person reads them."""
+    names = variables()
+    return [
+        (names[name], field.description or "", str(field.default) if field.default not in (None, ()) else "—")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
 def load() -> Settings:
     """The settings of this process. Raises Stopped with a sentence that names each wrong variable."""
     known = set(variables().values())

@@ -10,6 +10,7 @@ from typer.main import get_command
 from specchem.cli import app as cli
 from specchem.db.database import Database
 from specchem.settings import PREFIX, Settings, variables
+from specchem.settings import rows as settings_rows
 from specchem.web.app import create_app
 from tests.test_operations_catalog import GUIDE
 from tests.web.served import RING
@@ -151,3 +152,9 @@ def test_every_policy_has_its_row() -> None:
 def test_the_guide_names_nothing_outside_the_repository() -> None:
     assert not re.search(r"\.\./|/work/|\w+://[^\s`]*:[^\s`]*@", TEXT)
     assert {len(row) for _, row in rows()} <= {3, 4}
+
+
+def test_the_handbook_lists_the_settings_as_they_are() -> None:
+    listed = (ROOT / "docs" / "operating.md").read_text().partition("| variable | meaning | default |")[2]
+    lines = listed.partition("\n\n")[0].splitlines()[2:]
+    assert lines == [f"| `{name}` | {meaning} | {default} |" for name, meaning, default in settings_rows()]

@@ -11,7 +11,7 @@ from specchem.cli.people import people_app
 from specchem.cli.record import answers_app, report_app
 from specchem.cli.serving import serve
 from specchem.db import embedded
-from specchem.settings import Settings, load, variables
+from specchem.settings import load, rows
 
 app = typer.Typer(
     help="SpecChem Safety Training.",
@@ -33,8 +33,8 @@ def show_settings() -> None:
     """List the settings, what each means and its default."""
     with in_words():
         folder = embedded.default_folder(load().data_dir)
-    table, names = Table("variable", "meaning", "default"), variables()
-    for name, field in Settings.model_fields.items():
-        table.add_row(names[name], field.description or "", str(field.default or "—"))
+    table = Table("variable", "meaning", "default")
+    for row in rows():
+        table.add_row(*row)
     out.print(table)
     out.print(f"Data folder: {folder}", markup=False)
