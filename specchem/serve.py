@@ -28,11 +28,12 @@ from specchem.auth.service.keys import KeyRing
 from specchem.backup.nightly import Nightly
 from specchem.db import embedded
 from specchem.db.database import Database
-from specchem.errors import Stopped
+from specchem.errors import Stopped, Unavailable
 from specchem.logs import Voice
 from specchem.ready import be_ready, tell_settings
 from specchem.settings import Settings
 from specchem.web.app import create_app
+from specchem.web.problems import document
 from specchem.web.watch import Watch
 
 WATCH_SECONDS = 2
@@ -62,15 +63,7 @@ class Told:
         except asyncio.CancelledError:
             if scope["type"] != ScopeType.HTTP or begun:
                 raise
-            body = json.dumps(
-                {
-                    "type": "about:blank",
-                    "title": "Unavailable",
-                    "status": 503,
-                    "detail": STOPPING,
-                    "errors": [],
-                }
-            )
+            body = json.dumps(document(Unavailable(STOPPING)))
             headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"2")]
             await send(HTTPResponseStartEvent(type="http.response.start", status=503, headers=headers))
             await send(HTTPResponseBodyEvent(type="http.response.body", body=body.encode(), more_body=False))

@@ -9,6 +9,7 @@ import pytest
 
 from specchem import settings
 from specchem.db.database import derived_password, login_url, scram_verifier, with_tls
+from specchem.db.session import is_transaction_pooler
 from specchem.errors import Stopped
 from tests.world import World
 
@@ -188,3 +189,16 @@ def test_tls_is_asked_for_where_the_address_leaves_the_machine(address: str, ask
     # guide-measured: connection index.ts
     asked = with_tls(address)
     assert asked == (f"{address}{'&' if '?' in address else '?'}sslmode=require" if asks else address)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_one"),
+    [
+        ("postgresql://postgres.abcdef:secret@pooler:6543/postgres?sslmode=require", True),
+        ("postgresql://me@/app?host=/run/pooler&port=6543", True),
+        ("postgresql://me:x:6543@db:5432/app", False),
+        ("postgresql://me@db/app", False),
+    ],
+)
+def test_supabases_transaction_pooler_is_known_by_its_port(url: str, is_one: bool) -> None:
+    assert is_transaction_pooler(url) is is_one

@@ -14,7 +14,7 @@ from specchem.backup import file as files
 from specchem.backup.file import Manifest
 from specchem.db import upgrade
 from specchem.db.database import Database
-from specchem.db.session import Connection, connected
+from specchem.db.session import Connection, connected, is_transaction_pooler
 from specchem.errors import Stopped
 
 OURS = ("public", "app", "specchem")
@@ -100,7 +100,7 @@ async def back_up(
 
 def refuse_pooler(address: str) -> None:
     """Raises Stopped for a pooler that gives each transaction another connection."""
-    if ":6543" in address:
+    if is_transaction_pooler(address):
         raise Stopped(
             "A pooler in transaction mode (port 6543) carries no backup:"
             " use the direct connection, or the pooler's session mode (port 5432)."

@@ -240,7 +240,7 @@ async def open_pool(url: str, size: int, sent: Callable[[], None] = lambda: None
 
     # For the statement that enters as well: app.enter's own limits begin with the next.
     limits = {"statement_timeout": str(STATEMENT_MS), "lock_timeout": str(LOCK_MS)}
-    pooled = _port(url) == 6543
+    pooled = is_transaction_pooler(url)
 
     async def connect(*place: Any, **given: Any) -> Any:
         nonlocal pooled
@@ -276,10 +276,11 @@ async def open_pool(url: str, size: int, sent: Callable[[], None] = lambda: None
     )
 
 
-def _port(url: str) -> int | None:
+def is_transaction_pooler(url: str) -> bool:
+    """Supabase's, known by its port alone; whatever else stands between is known by its answer."""
     parts = urlsplit(url)
     told = parse_qs(parts.query).get("port", [""])[0]
-    return int(told) if told.isdigit() else parts.port
+    return (int(told) if told.isdigit() else parts.port) == 6543
 
 
 async def _is_direct(connection: Connection) -> bool:

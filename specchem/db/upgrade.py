@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from specchem.db import indexes
 from specchem.db.refusals import BUSY
-from specchem.db.session import Connection
+from specchem.db.session import Connection, is_transaction_pooler
 from specchem.errors import Stopped, Unavailable
 
 HERE = Path(__file__).parent
@@ -136,7 +136,7 @@ async def upgrade(url: str, say: Callable[[str], None] = lambda _: None, *, rest
         sentence = (
             "The database is busy or restarting; an index is still to be built. Upgrade again in a moment."
         )
-        return await indexes.repair(connection, say, stays=":6543" not in url) or upgraded
+        return await indexes.repair(connection, say, stays=not is_transaction_pooler(url)) or upgraded
     except GONE as error:
         raise Unavailable(sentence) from error
     except asyncpg.RaiseError as error:

@@ -10,7 +10,8 @@ import asyncpg
 from specchem.auth.client import client_of_supabase
 from specchem.auth.errors import AuthError
 from specchem.db.database import API, AUTH
-from specchem.db.session import ACQUIRE_SECONDS, LOCK_MS, STATEMENT_MS, Connection, open_pool
+from specchem.db.refusals import FAULTS
+from specchem.db.session import LOCK_MS, STATEMENT_MS, Connection, close_pool, open_pool, transaction
 from specchem.doctor.findings import Line, Said, cannot_tell, ok, wrong
 from specchem.doctor.seen import Seen
 from specchem.errors import SpecChemError
@@ -70,22 +71,15 @@ async def connection(seen: Seen) -> list[Said]:
     """Connect as the requests do, enter, and see that the limits on time are there."""
     if not seen.status.current:
         return seen.unknown()
-    pooler = ":6543" in seen.where.api  # by which the driver knows it
     try:
-        if not pooler and await changes_servers(seen.where.api):
-            return [
-                wrong(
-                    "a pooler in transaction mode answers the requests, and the driver takes it for a session's",
-                    "Let it listen on port 6543, by which the driver knows it, or give it a pool in session mode.",
-                )
-            ]
         pool = await open_pool(seen.where.api, 1)
         try:
-            async with pool.acquire(timeout=ACQUIRE_SECONDS) as one:
-                found = await _as_requests_do(seen, one)
+            async with transaction(pool) as one:
+                stays: bool = getattr(one, "stays", True)
+                found = await _as_requests_do(seen, one, stays)
         finally:
-            await pool.close()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            await close_pool(pool)
+    except (SpecChemError, *FAULTS) as error:
         # A sentence without the address, which may hold a password.
         said = f"{API} cannot log in and enter ({type(error).__name__})"
         return [
@@ -93,32 +87,12 @@ async def connection(seen: Seen) -> list[Said]:
                 said, "Check SPECCHEM_API_DATABASE_URL; `specchem db upgrade` sets the login's password."
             )
         ]
-    how = "through a pooler in transaction mode" if pooler else "for a session"
+    how = "for a session" if stays else "through a pooler"
     limits = f"a statement takes at most {STATEMENT_MS // 1000} s and waits {LOCK_MS // 1000} s for a lock"
     return found or [ok(f"{API} logs in {how}, and enters; {limits}")]
 
 
-async def changes_servers(url: str) -> bool:
-    """Is there a pooler in transaction mode, which gives clients whichever server is free? Else each keeps its own."""
-    clients = [
-        await asyncpg.connect(url, statement_cache_size=0, command_timeout=ACQUIRE_SECONDS) for _ in range(2)
-    ]
-    seen: set[int] = set()
-    try:
-        for first, second in (clients, reversed(clients)):
-            for done in ("begin", "commit"):
-                await first.execute(done)
-                await second.execute(done)
-            await clients[0].execute("begin")
-            seen.add(await clients[0].fetchval("select pg_backend_pid()"))
-            await clients[0].execute("commit")
-    finally:
-        for client in clients:
-            client.terminate()
-    return len(seen) > 1
-
-
-async def _as_requests_do(seen: Seen, one: Connection) -> list[Said]:
+async def _as_requests_do(seen: Seen, one: Connection, stays: bool) -> list[Said]:
     found = []
     who = await one.fetchval("select session_user")
     if who != API:
@@ -130,14 +104,15 @@ async def _as_requests_do(seen: Seen, one: Connection) -> list[Said]:
         found.append(
             wrong("requests reach another database than the owner", "Correct SPECCHEM_API_DATABASE_URL.")
         )
-    if ":6543" not in seen.where.api and "0" in (
+    # Behind a pooler they come with each transaction (app.enter).
+    if stays and "0" in (
         await one.fetchval("select current_setting('statement_timeout')"),
         await one.fetchval("select current_setting('lock_timeout')"),
     ):
         found.append(
             wrong(
                 "the limits on time that requests ask for are not taken",
-                "Let the pooler in between pass statement_timeout and lock_timeout on.",
+                "Let what stands between pass statement_timeout and lock_timeout on.",
             )
         )
     kept = await seen.connection.fetch(

@@ -118,15 +118,20 @@ def _unusable_name(error: Exception) -> bool:
     return isinstance(error, ValueError) or isinstance(error.__cause__, OSError)
 
 
-def problem(request: Ask, error: SpecChemError) -> Response[dict[str, Any]]:
-    """A problem document, with every field at fault."""
-    body: dict[str, Any] = {
+def document(error: SpecChemError) -> dict[str, Any]:
+    """An error in the shape of RFC 9457, with every field at fault."""
+    return {
         "type": "about:blank",
         "title": error.title,
         "status": error.status,
         "detail": str(error),
         "errors": [asdict(one) for one in error.problems],
     }
+
+
+def problem(request: Ask, error: SpecChemError) -> Response[dict[str, Any]]:
+    """A problem document as the answer to a request."""
+    body = document(error)
     if (request_id := _to_quote(error)) is not None:
         body["request_id"] = request_id
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}

@@ -10,6 +10,9 @@ import asyncpg
 import pytest
 
 from specchem.db.session import Asker, Identity, acting_as, open_pool
+from specchem.doctor.examination import opened
+from specchem.doctor.server import connection
+from specchem.settings import Settings
 from tests.bad_days.bouncer import Bouncer, bouncer, missing_pgbouncer, version
 from tests.bad_days.load import Company, at_once, company, load
 from tests.bad_days.postgres import Postgres
@@ -130,6 +133,20 @@ async def test_the_owners_work_is_refused_there_in_words(outside: Cluster, postg
         for _ in range(2):
             done = await asyncio.to_thread(specchem, None, "db", "status", "--database-url", address)
         assert said_why(done, "transaction pooler", "SPECCHEM_API_DATABASE_URL")
+    await outside.drop(database)
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+async def test_doctor_finds_nothing_wrong_with_it(outside: Cluster, postgres: Postgres, mode: str) -> None:
+    database = await outside.copy()
+    async with bouncer(postgres, mode) as between:
+        api = between.address("specchem_api").format(name=urlsplit(database.api).path[1:])
+        async with opened(replace(database, api=api), Settings(), lambda _: None) as seen:
+            (said,) = await connection(seen)
+    assert (said.state, "through a pooler" in said.found) == ("ok", True), said
+    async with opened(database, Settings(), lambda _: None) as seen:
+        (said,) = await connection(seen)
+    assert (said.state, "for a session" in said.found) == ("ok", True), said
     await outside.drop(database)
 
 
