@@ -1,4 +1,4 @@
-"""A company to measure in: plants, people, enrolments, progress, answers. Loaded past the triggers, counted after."""
+"""A company to measure in: plants, people, enrollments, progress, answers. Loaded past the triggers, counted after."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

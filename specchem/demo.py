@@ -122,7 +122,7 @@ async def _make(owner: Connection, pool: Pool, say: Callable[[str], None]) -> No
 
     async def live(worker: Worker, account: UUID) -> None:
         if worker.reach is not None:
-            await _enrol(pool, hr, account, course.id)
+            await _enroll(pool, hr, account, course.id)
             await _take(pool, Identity(account), course, keys, worker)
 
     for start in range(0, len(workers), 60):
@@ -157,7 +157,7 @@ async def _answer_keys(owner: Connection, course: UUID) -> dict[tuple[str, str],
     return {(row["section_key"], row["question_key"]): row["correct"] for row in rows}
 
 
-async def _enrol(pool: Pool, hr: Identity, account: UUID, course: UUID) -> None:
+async def _enroll(pool: Pool, hr: Identity, account: UUID, course: UUID) -> None:
     try:
         async with acting_as(pool, hr) as db:
             await create_enrollment(db, CreateEnrollment(user_id=account, course_id=course))

@@ -17,7 +17,7 @@ from babel.dates import format_datetime
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 
 LANGUAGES = {"en": "English", "es": "Español"}
 DEFAULT = "en"
@@ -103,13 +103,13 @@ def told(sentence: str) -> str:
 
 
 def day(moment: datetime | None, zone: tzinfo) -> str:
-    """A date by the plant's clock: 22 Nov 2026; nothing for none."""
-    return "" if moment is None else _date(moment.astimezone(zone), {"en": "d MMM y", "es": "d MMM y"})
+    """A date by the plant's clock: Nov 22, 2026; nothing for none."""
+    return "" if moment is None else _date(moment.astimezone(zone), {"en": "MMM d, y", "es": "d MMM y"})
 
 
 def short_day(moment: datetime, zone: tzinfo) -> str:
-    """A day of this year, as short as a chart needs it: 22 Nov."""
-    return _date(moment.astimezone(zone), {"en": "d MMM", "es": "d MMM"})
+    """A day of this year, as short as a chart needs it: Nov 22."""
+    return _date(moment.astimezone(zone), {"en": "MMM d", "es": "d MMM"})
 
 
 def month(moment: datetime, zone: tzinfo) -> str:
@@ -119,7 +119,7 @@ def month(moment: datetime, zone: tzinfo) -> str:
 
 def minute(moment: datetime | None, zone: tzinfo) -> str:
     """A date and time of day by the plant's clock; nothing for none."""
-    forms = {"en": "d MMM y, h:mm a", "es": "d MMM y, H:mm"}
+    forms = {"en": "MMM d, y, h:mm a", "es": "d MMM y, H:mm"}
     return "" if moment is None else _date(moment.astimezone(zone), forms)
 
 
@@ -129,11 +129,11 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """33.33 → 33 %; a trace is not nothing, and nearly all is not all."""
+    """33.33 → 33%; a trace is not nothing, and nearly all is not all."""
     whole = round(share)
     if 0 < share < 100:
         whole = min(max(whole, 1), 99)
-    return f"{whole} %"
+    return format_percent(whole / 100, locale=locale())
 
 
 def language_name(code: str) -> str:

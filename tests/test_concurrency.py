@@ -80,7 +80,7 @@ async def observer(database: Database, person: UUID, course: UUID) -> AsyncItera
 
 
 def holds(seen: list[Seen]) -> None:
-    """At each look the enrolment said what the progress said, and nothing ever went back."""
+    """At each look the enrollment said what the progress said, and nothing ever went back."""
     percents = [percent for percent, _, _ in seen]
     assert percents == sorted(percents)
     for percent, status, completed_at in seen:
@@ -180,7 +180,7 @@ async def counters_agree(database: Database) -> None:
 
 
 # guide-measured: createEnrollment (8 at once: 1 ok, 7 raw errors)
-async def test_of_16_enrolments_at_once_one_succeeds(fresh: Database, pool: Pool, world: World) -> None:
+async def test_of_16_enrollments_at_once_one_succeeds(fresh: Database, pool: Pool, world: World) -> None:
     new = CreateEnrollment(user_id=world.person["cal"], course_id=world.course["hazmat"])
 
     async def worker(number: int) -> object:

@@ -165,7 +165,7 @@ def test_which_language_is_spoken(cookie: str | None, accepted: str, spoken: str
 
 def test_dates_and_numbers_are_written_as_in_the_language() -> None:
     moment, zone = datetime(2026, 1, 2, 3, 4, tzinfo=UTC), ZoneInfo("America/New_York")
-    assert (i18n.day(moment, zone), i18n.number(12345)) == ("1 Jan 2026", "12,345")
+    assert (i18n.day(moment, zone), i18n.number(12345)) == ("Jan 1, 2026", "12,345")
     i18n.speak("es")
     try:
         assert i18n.day(moment, zone) == "1 ene 2026"

@@ -462,7 +462,7 @@ async def test_the_volume_is_the_record(cluster: Cluster, fresh: Database) -> No
 
 
 async def test_weeks_begin_by_the_plants_clock(people: World) -> None:
-    """An enrolment just before the plant's Monday, which in Greenwich is Monday already."""
+    """An enrollment just before the plant's Monday, which in Greenwich is Monday already."""
     connection = people.connection
     assert connection is not None
     await people.owner("update plants set timezone = 'America/New_York' where name = 'Columbus, OH'")

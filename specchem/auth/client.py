@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from specchem.auth.errors import AuthError
-from specchem.auth.sessions import Challenge, Enrolment, Session, User
+from specchem.auth.sessions import Challenge, Enrollment, Session, User
 from specchem.errors import Unavailable
 from specchem.settings import Settings
 
@@ -99,10 +99,10 @@ class AuthClient:
         """Make an account as an admin does: ``email``, ``password``, ``email_confirm``, …. Needs the secret key."""
         return await self._ask(User, "POST", "/admin/users", fields, bearer=self._trusted())
 
-    async def enrol(self, access_token: str, name: str, issuer: str) -> Enrolment:
+    async def enroll(self, access_token: str, name: str, issuer: str) -> Enrollment:
         """Begin to set up an authenticator app; ``issuer`` is what it shows."""
         body = {"factor_type": "totp", "friendly_name": name, "issuer": issuer}
-        return await self._ask(Enrolment, "POST", "/factors", body, bearer=access_token)
+        return await self._ask(Enrollment, "POST", "/factors", body, bearer=access_token)
 
     async def challenge(self, access_token: str, factor: UUID) -> Challenge:
         """Ask for a factor's code."""
@@ -113,7 +113,7 @@ class AuthClient:
         body = {"challenge_id": str(challenge), "code": code}
         return await self._ask(Session, "POST", f"/factors/{factor}/verify", body, bearer=access_token)
 
-    async def unenrol(self, access_token: str, factor: UUID) -> None:
+    async def unenroll(self, access_token: str, factor: UUID) -> None:
         """Take a factor away."""
         await self._send("DELETE", f"/factors/{factor}", bearer=access_token)
 

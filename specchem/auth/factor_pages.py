@@ -71,8 +71,8 @@ async def begin(request: Ask, visits: Desk, visit: Visiting) -> Response[None] |
     try:
         await visits.door.ask("user", address_of(request), str(user.id))
         for left in user.factors or ():  # begun before and not finished
-            await client.unenrol(token, left.id)
-        made = await client.enrol(token, APP, ISSUER)
+            await client.unenroll(token, left.id)
+        made = await client.enroll(token, APP, ISSUER)
     except AuthError as error:
         return again("auth/set_up.html", error, next=going)
     return Template("auth/set_up.html", context=_picture(made.id, made.totp.uri) | {"next": going})
@@ -114,7 +114,7 @@ async def remove(request: Ask, visits: Desk, visit: Visiting) -> Response[None] 
     client = visits.asking(request)
     try:
         shown = await _show(request, visits, visit, user.authenticator.id, code)
-        await client.unenrol(shown.access_token, user.authenticator.id)
+        await client.unenroll(shown.access_token, user.authenticator.id)
         # The token still says that two factors were shown.
         session = await client.refresh(shown.refresh_token)
     except AuthError as error:

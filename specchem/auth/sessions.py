@@ -49,7 +49,7 @@ class Session(msgspec.Struct, frozen=True):
         return msgspec.convert(self.user, User)
 
 
-class Enrolment(msgspec.Struct, frozen=True):
+class Enrollment(msgspec.Struct, frozen=True):
     """A factor that is being set up: what the authenticator app is to be told."""
 
     class Totp(msgspec.Struct, frozen=True):

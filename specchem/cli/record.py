@@ -60,7 +60,7 @@ def report_volume(
     as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
     url: Url = None,
 ) -> None:
-    """Say how much was recorded in each plant: answers, sections viewed, enrolments, starts, completions.
+    """Say how much was recorded in each plant: answers, sections viewed, enrollments, starts, completions.
 
     By the plant's clock. Answers that were pruned are not in it.
     """

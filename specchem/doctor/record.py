@@ -177,7 +177,7 @@ async def enrollments(seen: Seen) -> list[Said]:
     """Completion is counted as it is."""
     return await _recounted(
         seen, "completion_differences", "completion",
-        "select count(*) || ' enrolments, ' || count(*) filter (where enrolled_at > now() - interval '30 days')"
+        "select count(*) || ' enrollments, ' || count(*) filter (where enrolled_at > now() - interval '30 days')"
         " || ' of them in the last 30 days' from public.enrollments",
     )  # fmt: skip
 

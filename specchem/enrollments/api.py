@@ -1,4 +1,4 @@
-"""Enrolments as JSON."""
+"""Enrollments as JSON."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ async def mine(me: Me, page: Listed) -> list[UserEnrollment]:
     return await operations.get_user_enrollments(me, me.user_id, page)
 
 
-@post("/enrollments", summary="Enrol a person (managers, HR)")
+@post("/enrollments", summary="Enroll a person (managers, HR)")
 async def create(me: Me, data: JSONBody[CreateEnrollment]) -> Enrollment:
     """409 where the person is enrolled already."""
     async with me.acting() as db:
@@ -49,7 +49,7 @@ async def of_person(me: Me, person: FromPath[UUID], page: Listed) -> list[UserEn
     return await operations.get_user_enrollments(me, person, page)
 
 
-@get("/plants/{plant:uuid}/enrollments", summary="A plant's enrolments")
+@get("/plants/{plant:uuid}/enrollments", summary="A plant's enrollments")
 async def of_plant(me: Me, plant: FromPath[UUID], page: Listed) -> list[Enrollment]:
     """Newest first."""
     async with me.acting() as db:

@@ -1,4 +1,4 @@
-"""Enrolling many at once: those chosen, or whom a search finds; the database knows whom the caller may enrol."""
+"""Enrolling many at once: those chosen, or whom a search finds; the database knows whom the caller may enroll."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,7 +10,7 @@ from specchem.people.directory import MATCHES, Wanted
 
 
 class Group(msgspec.Struct, frozen=True):
-    """The people to enrol: those chosen, or without choice everybody whom the search finds."""
+    """The people to enroll: those chosen, or without choice everybody whom the search finds."""
 
     wanted: Wanted
     chosen: Sequence[UUID] | None = None
@@ -62,7 +62,7 @@ async def get_offers(db: Db, group: Group, language: str) -> list[Offer]:
 
 
 async def enroll(db: Db, group: Group, course: UUID) -> Enrolled:
-    """Enrol whoever is not; all or none. Raises NotFound, Conflict for a course that nobody can be enrolled in."""
+    """Enroll whoever is not; all or none. Raises NotFound, Conflict for a course that nobody can be enrolled in."""
     return await db.one(
         Enrolled,
         f"""

@@ -28,7 +28,7 @@ async def form(request: Ask, me: Me) -> Template:
 
 @post("/people/enroll", status_code=303)
 async def send(request: Ask, me: Me) -> Response[None] | Template:
-    """Enrol them, and say how many on the list."""
+    """Enroll them, and say how many on the list."""
     sent = await request.form()
     group = _group(sent)
     course = _id(str(sent.get("course_id") or ""))

@@ -1,4 +1,4 @@
-"""Verbs over enrolments (guide: operations/enrollments.ts); the database knows who is asking."""
+"""Verbs over enrollments (guide: operations/enrollments.ts); the database knows who is asking."""
 
 from uuid import UUID
 
@@ -13,11 +13,11 @@ from specchem.enrollments.schemas import (
 from specchem.errors import Conflict, Forbidden
 from specchem.vocabulary import FIRST_PAGE, Page
 
-NO_ENROLLMENT = "There is no such enrolment."
+NO_ENROLLMENT = "There is no such enrollment."
 
 
 async def create_enrollment(db: Db, new: CreateEnrollment) -> Enrollment:
-    """Enrol a person, with progress at 0. Raises Conflict where they are enrolled or not eligible."""
+    """Enroll a person, with progress at 0. Raises Conflict where they are enrolled or not eligible."""
     return await db.one(
         Enrollment,
         "insert into enrollments (user_id, course_id, plant_id) values ($1, $2, $3) returning *",
@@ -26,7 +26,7 @@ async def create_enrollment(db: Db, new: CreateEnrollment) -> Enrollment:
 
 
 async def get_enrollment(db: Db, enrollment: UUID) -> Enrollment:
-    """One enrolment. Raises NotFound."""
+    """One enrollment. Raises NotFound."""
     return await db.one(
         Enrollment, "select * from enrollments where id = $1", enrollment, missing=NO_ENROLLMENT
     )
@@ -63,7 +63,7 @@ async def get_user_enrollments(db: Calls, person: UUID, page: Page = FIRST_PAGE)
 
 
 async def get_plant_enrollments(db: Db, plant: UUID, page: Page = FIRST_PAGE) -> list[Enrollment]:
-    """A plant's enrolments, newest first. Raises NotFound, Forbidden."""
+    """A plant's enrollments, newest first. Raises NotFound, Forbidden."""
     return await db.all(
         Enrollment,
         """

@@ -1,4 +1,4 @@
-"""What may come in about enrolments, and what goes out (guide: validations/enrollment.ts)."""
+"""What may come in about enrollments, and what goes out (guide: validations/enrollment.ts)."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ from specchem.vocabulary import Input
 
 
 class CreateEnrollment(Input):
-    """A person to enrol in a course (guide: createEnrollmentSchema).
+    """A person to enroll in a course (guide: createEnrollmentSchema).
 
     The plant is the person's; one that is sent must be that.
     """
@@ -27,7 +27,7 @@ class UpdateEnrollment(Input):
 
 
 class Enrollment(msgspec.Struct, frozen=True):
-    """An enrolment as the table holds it; ``completed_at`` is set if and only if it is completed."""
+    """An enrollment as the table holds it; ``completed_at`` is set if and only if it is completed."""
 
     id: UUID
     user_id: UUID
@@ -41,7 +41,7 @@ class Enrollment(msgspec.Struct, frozen=True):
 
 
 class UserEnrollment(Enrollment, frozen=True):
-    """An enrolment with its course and how far the learner is; a withdrawn course has no slug and title."""
+    """An enrollment with its course and how far the learner is; a withdrawn course has no slug and title."""
 
     slug: str | None
     title: str | None
@@ -53,7 +53,7 @@ class UserEnrollment(Enrollment, frozen=True):
 
 
 class EnrollmentStats(msgspec.Struct, frozen=True):
-    """Enrolments of active people; the rate is in per cent, 0 where nobody is enrolled."""
+    """Enrollments of active people; the rate is in per cent, 0 where nobody is enrolled."""
 
     total: int
     completed: int

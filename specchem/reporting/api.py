@@ -56,7 +56,7 @@ async def learners(me: Me, plant: FromPath[UUID], course: FromPath[UUID], page: 
 
 @get("/users/{person:uuid}/activity-summary", summary="A person's courses and what they did in each")
 async def activity_summary(me: Me, person: FromPath[UUID]) -> list[ActivitySummary]:
-    """Newest enrolment first."""
+    """Newest enrollment first."""
     async with me.acting() as db:
         return await operations.get_user_activity_summary(db, person)
 

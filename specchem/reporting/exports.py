@@ -65,7 +65,7 @@ def questions(plant: UUID, course: UUID) -> Export:
         order by d.miss_rate desc, d.total_attempts desc, d.section_key, d.question_key""",
         (
             N_("Section"), N_("Key"), N_("Question"), N_("Answers"), N_("Wrong answers"), N_("People"), N_("Missed, %"),
-            N_("95 % interval from"), N_("95 % interval to"),
+            N_("95% interval from"), N_("95% interval to"),
         ),
         (plant, course),
     )  # fmt: skip
@@ -106,7 +106,7 @@ def company() -> Export:
 
 
 def enrollments(plant: UUID | None, course: UUID | None) -> Export:
-    """Every enrolment of the people that the caller looks after; suspended people too."""
+    """Every enrollment of the people that the caller looks after; suspended people too."""
     return Export(
         """
         select p.email, p.first_name, p.last_name, p.job_title, t.name, c.title, c.version, e.status,

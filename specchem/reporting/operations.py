@@ -87,7 +87,7 @@ async def get_most_missed_questions(
 async def get_user_activity_summary(
     db: Db, person: UUID, language: str | None = None
 ) -> list[ActivitySummary]:
-    """A person's courses with what they did in each, newest enrolment first. Raises NotFound."""
+    """A person's courses with what they did in each, newest enrollment first. Raises NotFound."""
     return await db.all(
         ActivitySummary,
         """
@@ -241,7 +241,7 @@ async def get_completion_trend(db: Db, zone: str, course: UUID | None = None) ->
 async def get_plant_weeks(db: Db, plant: UUID, course: UUID) -> list[Week]:
     """What happened in a plant's course in each of the last 12 weeks. Raises NotFound, Forbidden.
 
-    Enrolments and completions are of everybody who is in the plant now, answers of everybody who gave them there.
+    Enrollments and completions are of everybody who is in the plant now, answers of everybody who gave them there.
     """
     # The answers question by question: the index that there is leads to those of these weeks alone.
     return await db.all(

@@ -20,7 +20,7 @@ class MostMissed(Input):
 
 
 class CompletionRate(msgspec.Struct, frozen=True):
-    """Active people's enrolments by status; the rate is completed of enrolled, 0 where nobody is."""
+    """Active people's enrollments by status; the rate is completed of enrolled, 0 where nobody is."""
 
     total_enrolled: int
     completed: int
@@ -45,7 +45,7 @@ class PlantRef(msgspec.Struct, frozen=True):
 
 
 class ProgressSummary(msgspec.Struct, frozen=True):
-    """A plant's enrolments in one course; somebody without progress counts as 0 in the average."""
+    """A plant's enrollments in one course; somebody without progress counts as 0 in the average."""
 
     course: CourseRef
     total_enrolled: int
@@ -83,7 +83,7 @@ class MissedQuestion(msgspec.Struct, frozen=True):
 
 
 class EnrollmentRef(msgspec.Struct, frozen=True):
-    """An enrolment's status and dates."""
+    """An enrollment's status and dates."""
 
     status: str
     enrolled_at: datetime
@@ -108,7 +108,7 @@ class ActivityRef(msgspec.Struct, frozen=True):
 
 
 class ActivitySummary(msgspec.Struct, frozen=True):
-    """One of a person's courses, from enrolment to activity."""
+    """One of a person's courses, from enrollment to activity."""
 
     course: CourseRef | None
     enrollment: EnrollmentRef

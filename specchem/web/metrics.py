@@ -116,7 +116,7 @@ class _Volume(Collector):
             value=found["question_events"],
         )
         people = GaugeMetricFamily(
-            "specchem_enrollments", "Enrolments of active people, by how far they are.", labels=("status",)
+            "specchem_enrollments", "Enrollments of active people, by how far they are.", labels=("status",)
         )
         for status in ("enrolled", "in_progress", "completed"):
             people.add_metric((status,), found[status])

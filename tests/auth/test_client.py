@@ -58,13 +58,13 @@ VERBS: dict[str, tuple[Any, str, str, object]] = {
     "recover": (lambda c: c.recover("a@b.c"), "POST /auth/v1/recover", "sb_p", {}),
     "invite": (lambda c: c.invite("a@b.c", {}), "POST /auth/v1/invite", "sb_s", USER),
     "create": (lambda c: c.create_user(email="a@b.c"), "POST /auth/v1/admin/users", "sb_s", USER),
-    "enrol": (lambda c: c.enrol("access-s3cret", "App", "Us"), "POST /auth/v1/factors", "sb_p",
+    "enroll": (lambda c: c.enroll("access-s3cret", "App", "Us"), "POST /auth/v1/factors", "sb_p",
               {"id": str(ID), "totp": {"secret": "AB", "uri": "otpauth://x", "qr_code": ""}}),
     "challenge": (lambda c: c.challenge("access-s3cret", ID), f"POST /auth/v1/factors/{ID}/challenge", "sb_p",
                   {"id": str(ID), "expires_at": 5}),
     "answer": (lambda c: c.answer("access-s3cret", ID, ID, "111222"), f"POST /auth/v1/factors/{ID}/verify", "sb_p",
                SESSION),
-    "unenrol": (lambda c: c.unenrol("access-s3cret", ID), f"DELETE /auth/v1/factors/{ID}", "sb_p", {"id": str(ID)}),
+    "unenroll": (lambda c: c.unenroll("access-s3cret", ID), f"DELETE /auth/v1/factors/{ID}", "sb_p", {"id": str(ID)}),
     "keys": (lambda c: c.jwks(), "GET /auth/v1/.well-known/jwks.json", "sb_p", {"keys": []}),
 }  # fmt: skip
 

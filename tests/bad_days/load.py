@@ -82,7 +82,7 @@ class Company:
         }  # fmt: skip
 
     async def newcomer(self) -> dict[str, str]:
-        """Somebody whom HR may enrol: the body of that request."""
+        """Somebody whom HR may enroll: the body of that request."""
         person = uuid4()
         await self.owner(
             "insert into auth.users (id, aud, role, email, email_confirmed_at)"

@@ -21,7 +21,7 @@ async def look(page: Page, name: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "where"), [(PHONE, "phone"), (DESK, "desk")])
-async def test_hr_looks_somebody_up_changes_and_enrols_them(
+async def test_hr_looks_somebody_up_changes_and_enrolls_them(
     site: Site, people: World, size: dict[str, int], where: str
 ) -> None:
     async with site.visit("hana", size=size) as page:
@@ -37,10 +37,10 @@ async def test_hr_looks_somebody_up_changes_and_enrols_them(
         await look(page, f"{where}-person-move")
         await page.get_by_role("button", name="Move").click()
         await expect(page.get_by_role("status")).to_contain_text("Moved")
-        await page.get_by_role("link", name="Enrol in a course").click()
+        await page.get_by_role("link", name="Enroll in a course").click()
         await page.get_by_label("Function-Specific HazMat Training").check()
         await look(page, f"{where}-enroll")
-        await page.get_by_role("button", name="Enrol").click()
+        await page.get_by_role("button", name="Enroll").click()
         await expect(page.get_by_role("status").first).to_contain_text("1 person was enrolled.")
 
 
@@ -72,7 +72,7 @@ async def test_a_list_is_imported_and_its_mails_sent(site: Site, people: World, 
         await expect(page.get_by_text("All invitations are sent.")).to_be_visible()
 
 
-async def test_a_manager_enrols_by_keyboard_in_spanish(site: Site, people: World) -> None:
+async def test_a_manager_enrolls_by_keyboard_in_spanish(site: Site, people: World) -> None:
     async with site.visit("max", size=DESK, dark=True) as page:
         await expect(page.get_by_role("heading", name="My courses")).to_be_visible()
         await page.context.add_cookies([{"name": "specchem-language", "value": "es", "url": site.address}])

@@ -26,7 +26,7 @@ HISTORY = ["enrollments", "progress", "question_events", "activity_events"]
 BIG = "repeat('x', 10000000)"
 ANSWER = "insert into question_events (user_id, course_id, section_key, question_key, is_correct) values"
 ACT = "insert into activity_events (user_id, course_id, event_type) values"
-ENROL = "insert into enrollments (user_id, course_id) values"
+ENROLL = "insert into enrollments (user_id, course_id) values"
 PROFILE = "insert into profiles (id, plant_id, first_name, last_name, email) values"
 GRANT = "insert into admin_roles (user_id, role) values"
 
@@ -200,8 +200,8 @@ ORACLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         " on conflict do nothing", "ana max", ("key", "'new'")),
     "a role": (f"{GRANT} (X, 'hr_admin')", "ana max hugo dev", (":hana", ":sue", ":bo", ":nora", ":nobody")),
     "a dev admin": (f"{GRANT} (X, 'dev_admin')", "ana max hugo hana", (":dev", ":sue", ":nobody")),
-    "a person, by an enrolment": (f"{ENROL} (X, {{hazmat}})", "ana max hugo", (":bo", ":mia", ":ina", ":nobody")),
-    "a course, by an enrolment": (f"{ENROL} (:ana, X)", "ana max hugo", ("{draft}", "{nobody}")),
+    "a person, by an enrollment": (f"{ENROLL} (X, {{hazmat}})", "ana max hugo", (":bo", ":mia", ":ina", ":nobody")),
+    "a course, by an enrollment": (f"{ENROLL} (:ana, X)", "ana max hugo", ("{draft}", "{nobody}")),
     "a learner, by an answer": (
         f"{ANSWER} (X, {{hazmat}}, 's', 'q', true)", "ana max hana", (":bo", ":sue", ":nora", ":nobody")),
     "a learner, by nobody's answer": (

@@ -188,7 +188,7 @@ WRITES: dict[str, tuple[str, str, type[SpecChemError] | None]] = {
     "dismiss hugo": ("delete from admin_roles where user_id = :hugo", "hana", None),
     "dismiss dora": ("delete from admin_roles where user_id = :dora", "dev", None),
     "rewrite a role": ("update admin_roles set role = 'hr_admin'", "", Forbidden),
-    "enrol a suspended person": (
+    "enroll a suspended person": (
         "insert into enrollments (user_id, course_id) values (:sue, {outside})", "", SpecChemError),
     "set a status": ("update enrollments set status = 'completed', completed_at = now()", "", Forbidden),
     "mark ana's progress": (
@@ -317,7 +317,7 @@ async def test_who_may_write_what(people: World, what: str, who: str) -> None:
         ("mia", "mia", "hazmat", None),
         ("service_role", "cal", "hazmat", None),
         ("ana", "ana", "draft", NotFound),
-        ("cal", "cal", "hazmat", Forbidden),  # people do not enrol themselves
+        ("cal", "cal", "hazmat", Forbidden),  # people do not enroll themselves
         ("dev", "dev", "hazmat", Forbidden),
         ("max", "mia", "hazmat", NotFound),  # out of sight
         ("mia", "ana", "hazmat", NotFound),
@@ -330,7 +330,7 @@ async def test_who_may_write_what(people: World, what: str, who: str) -> None:
         ("sam", "cal", "hazmat", NotFound),
     ],
 )
-async def test_who_enrols_whom(
+async def test_who_enrolls_whom(
     people: World, who: str, learner: str, course: str, kind: type[SpecChemError] | None
 ) -> None:
     sql = "insert into enrollments (user_id, course_id) values ($1, $2)"
@@ -349,7 +349,7 @@ async def test_who_enrols_whom(
     assert len(set(plants)) == 1
 
 
-async def test_an_enrolment_into_another_plant_is_refused(
+async def test_an_enrollment_into_another_plant_is_refused(
     people: World,
 ) -> None:  # guide-measured: plant_id on rows
     async with refused(people, "hana", Conflict, "Plant ID mismatch") as db:

@@ -97,8 +97,8 @@ async def test_the_first_completion_stands(cluster: Cluster, fresh: Database, po
     assert dates[0] is not None
 
 
-async def test_a_completion_is_never_before_its_enrolment(fresh: Database, cluster: Cluster) -> None:
-    """now() is when a transaction began; the enrolment may have been made since."""
+async def test_a_completion_is_never_before_its_enrollment(fresh: Database, cluster: Cluster) -> None:
+    """now() is when a transaction began; the enrollment may have been made since."""
     people = cluster.world
     early, other = await asyncpg.connect(fresh.owner), await asyncpg.connect(fresh.owner)
     try:

@@ -205,7 +205,7 @@ async def test_updated_at_is_kept_and_created_at_stays(people: World, table: str
     ],
 )
 @pytest.mark.parametrize("who", ["service_role", "postgres"])
-async def test_an_enrolment_says_only_what_its_progress_says(people: World, who: str, sql: str) -> None:
+async def test_an_enrollment_says_only_what_its_progress_says(people: World, who: str, sql: str) -> None:
     # guide-measured: status/completed_at, plant_id on rows
     async with refused(people, who, SpecChemError) as db:
         await db.run(sql)
@@ -226,7 +226,7 @@ async def test_a_completed_course_stays_completed_with_its_first_date(people: Wo
         await db.run(f"update enrollments set {sql} where course_id = $1", people.course["outside"])
 
 
-@pytest.mark.parametrize("who", ["ana", "bo", "sue"])  # with events, with an enrolment alone, suspended
+@pytest.mark.parametrize("who", ["ana", "bo", "sue"])  # with events, with an enrollment alone, suspended
 @pytest.mark.parametrize(("role", "sql"), [
     ("supabase_auth_admin", "delete from auth.users where id = $1"),
     ("postgres", "delete from auth.users where id = $1"),

@@ -19,7 +19,7 @@ from tests.unchanged import refused
 from tests.world import World, right
 
 
-def enrol(world: World, person: str, course: str, plant: str | None = None) -> CreateEnrollment:
+def enroll(world: World, person: str, course: str, plant: str | None = None) -> CreateEnrollment:
     return CreateEnrollment(
         user_id=world.person[person],
         course_id=world.course[course],
@@ -51,7 +51,7 @@ async def enrollment_of(world: World, person: str, course: str) -> UUID:
 )
 async def test_enrolling_opens_progress(people: World, who: str, whom: str, plant: str | None) -> None:
     async with people.acting(who) as db:
-        made = await operations.create_enrollment(db, enrol(people, whom, "outside", plant))
+        made = await operations.create_enrollment(db, enroll(people, whom, "outside", plant))
     assert (made.status, made.completed_at) == ("enrolled", None)
     async with people.acting(whom) as db:
         progress = await get_user_progress(db, people.person[whom], people.course["outside"])
@@ -76,7 +76,7 @@ async def test_enrolling_opens_progress(people: World, who: str, whom: str, plan
         ("ina", "ina", "outside", None, NotFound, ""),
     ],
 )
-async def test_an_enrolment_that_is_refused(
+async def test_an_enrollment_that_is_refused(
     people: World,
     who: str,
     whom: str,
@@ -86,10 +86,10 @@ async def test_an_enrolment_that_is_refused(
     sentence: str,
 ) -> None:
     async with refused(people, kind, sentence), people.acting(who) as db:
-        await operations.create_enrollment(db, enrol(people, whom, course, plant))
+        await operations.create_enrollment(db, enroll(people, whom, course, plant))
 
 
-async def test_an_enrolment_in_a_course_that_is_not_there(people: World) -> None:
+async def test_an_enrollment_in_a_course_that_is_not_there(people: World) -> None:
     async with refused(people, NotFound, "no such course"), people.acting("hana") as db:
         await operations.create_enrollment(
             db, CreateEnrollment(user_id=people.person["cal"], course_id=uuid4())
@@ -97,15 +97,15 @@ async def test_an_enrolment_in_a_course_that_is_not_there(people: World) -> None
 
 
 # guide-measured: createEnrollment (not atomic)
-async def test_no_enrolment_without_progress(people: World) -> None:
+async def test_no_enrollment_without_progress(people: World) -> None:
     await people.owner(
         f"alter table progress add constraint none_for_now check (user_id <> '{people.person['cal']}')"
     )
     async with refused(people, BadInput), people.acting("hana") as db:
-        await operations.create_enrollment(db, enrol(people, "cal", "hazmat"))
+        await operations.create_enrollment(db, enroll(people, "cal", "hazmat"))
     await people.owner("alter table progress drop constraint none_for_now")
     async with people.acting("hana") as db:
-        await operations.create_enrollment(db, enrol(people, "cal", "hazmat"))
+        await operations.create_enrollment(db, enroll(people, "cal", "hazmat"))
 
 
 # guide-measured: updateEnrollment
@@ -174,8 +174,8 @@ async def test_the_first_completion_stands_in_every_later_transaction(pool: Pool
     assert records[0][0].completed_at is not None
 
 
-async def test_an_enrolment_that_is_not_there_cannot_be_completed(people: World) -> None:
-    async with refused(people, NotFound, "no such enrolment"), people.acting("ana") as db:
+async def test_an_enrollment_that_is_not_there_cannot_be_completed(people: World) -> None:
+    async with refused(people, NotFound, "no such enrollment"), people.acting("ana") as db:
         await operations.complete_enrollment(db, uuid4())
 
 
@@ -209,7 +209,7 @@ async def test_a_course_is_completed_by_its_answers(people: World) -> None:
 async def test_lists_come_in_pages_and_ties_in_a_stable_order(people: World) -> None:
     async with people.acting("hana") as db:
         for person in ("cal", "max", "hugo", "dev"):  # in one transaction: all at the same moment
-            await operations.create_enrollment(db, enrol(people, person, "outside"))
+            await operations.create_enrollment(db, enroll(people, person, "outside"))
         columbus = people.plant["Columbus, OH"]
         everyone = await operations.get_plant_enrollments(db, columbus)
         pages = [
@@ -237,7 +237,7 @@ async def test_missing_progress_is_zero_and_a_withdrawn_course_stays_in_the_list
 
 
 @pytest.mark.parametrize(("who", "whom"), [("ana", "bo"), ("max", "bo"), ("dev", "ana"), ("sue", "sue")])
-async def test_whose_enrolments_nobody_sees(people: World, who: str, whom: str) -> None:
+async def test_whose_enrollments_nobody_sees(people: World, who: str, whom: str) -> None:
     async with refused(people, NotFound), people.acting(who) as db:
         await operations.get_user_enrollments(db, people.person[whom])
 
@@ -247,7 +247,7 @@ async def test_stats_of_active_people_in_numbers(people: World) -> None:
     columbus, outside = people.plant["Columbus, OH"], people.course["outside"]
     async with people.acting("max") as db:
         for person in ("cal", "max"):
-            await operations.create_enrollment(db, enrol(people, person, "outside"))
+            await operations.create_enrollment(db, enroll(people, person, "outside"))
     async with people.acting("ana") as db:
         await mark_progress(db, people.person["ana"], outside, MarkProgress(progress_percent=100))
     async with people.acting("max") as db:
@@ -262,7 +262,7 @@ async def test_stats_of_active_people_in_numbers(people: World) -> None:
     assert (nobody.total, nobody.completed, nobody.completion_rate) == (0, 0, 0.0)
 
 
-async def test_a_transfer_takes_the_enrolment_along(people: World) -> None:
+async def test_a_transfer_takes_the_enrollment_along(people: World) -> None:
     async with people.acting("hana") as db:
         await update_profile(db, people.person["ana"], UpdateProfile(plant_id=people.plant["Denver, CO"]))
         moved = await operations.get_plant_enrollments(db, people.plant["Denver, CO"])

@@ -1,4 +1,4 @@
-"""What may come in about enrolments (guide: Validation Layer, enrollment.ts)."""
+"""What may come in about enrollments (guide: Validation Layer, enrollment.ts)."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_a_step_that_is_refused(sent: dict[str, Any]) -> None:
 
 # guide-measured: enrollment (read)
 @pytest.mark.parametrize("completed_at", [None, "2026-01-02T00:00:00Z"])
-def test_an_enrolment_that_is_read_may_be_open(completed_at: str | None) -> None:
+def test_an_enrollment_that_is_read_may_be_open(completed_at: str | None) -> None:
     dates = dict.fromkeys(("enrolled_at", "created_at", "updated_at"), "2026-01-01T00:00:00Z")
     ids = dict.fromkeys(("id", "user_id", "course_id", "plant_id"), ID)
     read = msgspec.convert({**ids, **dates, "status": "enrolled", "completed_at": completed_at}, Enrollment)

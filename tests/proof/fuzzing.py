@@ -225,7 +225,7 @@ class Realism:
         )
 
 
-# What Schemathesis cannot infer from names: whose ids an answer holds. Plants, courses and enrolments it can.
+# What Schemathesis cannot infer from names: whose ids an answer holds. Plants, courses and enrollments it can.
 PEOPLE_IN = {
     ("/api/v1/me", "get"): "/profile/id",
     ("/api/v1/plants/{plant}/enrollments", "get"): "/0/user_id",

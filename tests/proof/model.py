@@ -104,7 +104,7 @@ class Person(Named):
 
 
 @dataclass(eq=False)
-class Enrolment:
+class Enrollment:
     """Somebody's way through a course; days are counted from the beginning of the history."""
 
     person: Person
@@ -161,7 +161,7 @@ class Company:
     plants: list[Plant]
     courses: list[Course]
     people: list[Person] = field(default_factory=list)
-    enrolments: dict[tuple[Person, Course], Enrolment] = field(default_factory=dict)
+    enrollments: dict[tuple[Person, Course], Enrollment] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
     today: int = 0
@@ -195,7 +195,7 @@ class Company:
     def visible(self, who: Person | None) -> dict[str, list[Row]]:
         """Every row of every table that somebody may read."""
         courses = [course for course in self.courses if self.sees_course(who, course)]
-        taken = [e for e in self.enrolments.values() if self.sees(who, e.person, e.person.plant)]
+        taken = [e for e in self.enrollments.values() if self.sees(who, e.person, e.person.plant)]
         questions = [(c.id, q) for c in courses for q in c.questions]
         counted = self.plants if who is None else self.looks_after(who)
         return {
@@ -304,68 +304,68 @@ class Company:
     # ------------------------------------------------------------ training
 
     def create_enrollment(self, actor: Person, whom: Person, course: Course, plant: Plant | None) -> Said:
-        """Those who look after a plant enrol its active people in published courses, once."""
+        """Those who look after a plant enroll its active people in published courses, once."""
         if not self.sees(actor, whom, whom.plant) or not self.sees_course(actor, course):
             raise NotFound("unknown")
         if plant not in (None, whom.plant) or not whom.is_here or not course.is_published:
             raise Conflict("not eligible")
         if whom.plant not in self.looks_after(actor):
             raise Forbidden("not theirs")
-        if (whom, course) in self.enrolments:
+        if (whom, course) in self.enrollments:
             raise Conflict("enrolled")
-        self.enrolments[whom, course] = Enrolment(whom, course, self.today, self.today)
+        self.enrollments[whom, course] = Enrollment(whom, course, self.today, self.today)
         return {"user_id": whom.id, "course_id": course.id, "plant_id": whom.plant.id, "status": "enrolled"}
 
     def mark_progress(
         self, actor: Person, learner: Person, course: Course, marked: int | None, section: str | None
     ) -> Said:
         """Learners mark where they are and how far: never back, and no further than their answers support."""
-        enrolment = self.own(actor, learner, course)
-        reached = max(self.percent_of(enrolment), marked or 0)
-        if course.sections and reached > self.percent_of(enrolment):
+        enrollment = self.own(actor, learner, course)
+        reached = max(self.percent_of(enrollment), marked or 0)
+        if course.sections and reached > self.percent_of(enrollment):
             raise Conflict("not supported")
-        if course.sections and section not in (None, enrolment.section, *course.sections):
+        if course.sections and section not in (None, enrollment.section, *course.sections):
             raise BadInput("no such section")
-        enrolment.marked = reached
-        self.move(enrolment, section)
-        return {"progress_percent": reached, "current_section": enrolment.section}
+        enrollment.marked = reached
+        self.move(enrollment, section)
+        return {"progress_percent": reached, "current_section": enrollment.section}
 
     def update_enrollment(self, actor: Person, learner: Person, course: Course, status: str) -> Said:
         """Learners start and complete their own course, the latter when nothing is open."""
-        enrolment = self.own(actor, learner, course)
-        reached = 100 if status == "completed" else self.percent_of(enrolment)
-        if course.sections and reached > self.percent_of(enrolment):
+        enrollment = self.own(actor, learner, course)
+        reached = 100 if status == "completed" else self.percent_of(enrollment)
+        if course.sections and reached > self.percent_of(enrollment):
             raise Conflict("a section is open")
         if status != status_at(reached):
             raise Conflict("a completed course stays completed")
-        enrolment.marked = reached
-        self.move(enrolment, None)
+        enrollment.marked = reached
+        self.move(enrollment, None)
         return {"status": status, "course_id": course.id}
 
-    def own(self, actor: Person, learner: Person, course: Course) -> Enrolment:
-        """The learner's enrolment, for the learner; another's is refused, or unknown where it is out of sight."""
-        if (learner, course) not in self.enrolments or not self.sees(actor, learner, learner.plant):
+    def own(self, actor: Person, learner: Person, course: Course) -> Enrollment:
+        """The learner's enrollment, for the learner; another's is refused, or unknown where it is out of sight."""
+        if (learner, course) not in self.enrollments or not self.sees(actor, learner, learner.plant):
             raise NotFound("not enrolled")
         if actor is not learner:
             raise Forbidden("only the learner")
         if not course.is_published:
             raise NotFound("withdrawn")
-        return self.enrolments[learner, course]
+        return self.enrollments[learner, course]
 
-    def move(self, enrolment: Enrolment, section: str | None) -> None:
-        """Take an enrolment along: any move is a start, 100 % completes, each is logged once with its first date."""
-        person, course = enrolment.person, enrolment.course
-        enrolment.section, enrolment.active = section or enrolment.section, self.today
-        enrolment.status = status_at(self.percent_of(enrolment))
-        if enrolment.status == "completed" and enrolment.completed is None:
-            enrolment.completed = self.today
-        passed = ["start_course", "complete_course"][: STEPS.index(enrolment.status)]
+    def move(self, enrollment: Enrollment, section: str | None) -> None:
+        """Take an enrollment along: any move is a start, 100 % completes, each is logged once with its first date."""
+        person, course = enrollment.person, enrollment.course
+        enrollment.section, enrollment.active = section or enrollment.section, self.today
+        enrollment.status = status_at(self.percent_of(enrollment))
+        if enrollment.status == "completed" and enrollment.completed is None:
+            enrollment.completed = self.today
+        passed = ["start_course", "complete_course"][: STEPS.index(enrollment.status)]
         logged = {a.kind for a in self.activities_of(person, course)}
         self.activities += [
             Activity(None, person, course, person.plant, kind, None) for kind in passed if kind not in logged
         ]
 
-    def admit(self, actor: Person, learner: Person, course: Course, minutes_ago: int) -> Enrolment:
+    def admit(self, actor: Person, learner: Person, course: Course, minutes_ago: int) -> Enrollment:
         """Events are the learner's alone, recent, and of a published course they are enrolled in."""
         if actor is not learner or not actor.is_here:
             raise Forbidden("only the learner")
@@ -373,9 +373,9 @@ class Company:
             raise BadInput("too long ago")
         if not course.is_published:
             raise NotFound("withdrawn")
-        if (learner, course) not in self.enrolments:
+        if (learner, course) not in self.enrollments:
             raise Conflict("not enrolled")
-        return self.enrolments[learner, course]
+        return self.enrollments[learner, course]
 
     def record_question_events(
         self, actor: Person, learner: Person, course: Course, batch: list[Sent]
@@ -383,7 +383,7 @@ class Company:
         """Answers, all or none, graded and counted in the order sent; one that is on record comes back as it is."""
         graded: dict[Sent, bool] = {}
         for sent in batch:
-            enrolment = self.admit(actor, learner, course, sent.minutes_ago)
+            enrollment = self.admit(actor, learner, course, sent.minutes_ago)
             graded[sent] = grade(course, sent)
         known = {answer.sent.id: answer for answer in self.answers}
         fresh: dict[UUID, Answer] = {}
@@ -397,7 +397,7 @@ class Company:
                 fresh.setdefault(sent.id, answer)
         self.answers += fresh.values()
         if fresh:
-            self.move(enrolment, min(fresh.values(), key=lambda a: a.sent.minutes_ago).sent.about[0])
+            self.move(enrollment, min(fresh.values(), key=lambda a: a.sent.minutes_ago).sent.about[0])
         return [
             {"id": a.sent.id, "is_correct": a.right, "attempt_index": a.attempt, "plant_id": a.plant.id}
             for a in ((known | fresh)[sent.id] for sent in batch)
@@ -407,8 +407,8 @@ class Company:
         self, actor: Person, learner: Person, course: Course, kind: str, section: str | None, key: UUID
     ) -> Said:
         """What a learner did; one that the record holds comes back, one that it contradicts is refused."""
-        enrolment = self.admit(actor, learner, course, 0)
-        if kind == "complete_course" and enrolment.status != "completed":
+        enrollment = self.admit(actor, learner, course, 0)
+        if kind == "complete_course" and enrollment.status != "completed":
             raise Conflict("not completed")
         many = kind == "view_section"
         if many and course.sections and section not in course.sections:
@@ -423,18 +423,18 @@ class Company:
                 raise Conflict("another event's id")
             held = [Activity(key, learner, course, learner.plant, kind, section)]
             self.activities += held
-            self.move(enrolment, section)
+            self.move(enrollment, section)
         return {"event_type": kind, "course_id": course.id, "plant_id": held[0].plant.id}
 
     def age(self, day: int | None) -> int | None:
         """How many days ago a day was."""
         return None if day is None else self.today - day
 
-    def percent_of(self, enrolment: Enrolment) -> int:
+    def percent_of(self, enrollment: Enrollment) -> int:
         """How far somebody is: what the answers support, rounded down, or without content what was marked."""
-        person, course = enrolment.person, enrolment.course
+        person, course = enrollment.person, enrollment.course
         if not course.sections:
-            return enrolment.marked
+            return enrollment.marked
         right = {a.sent.about for a in self.answers_of(person, course) if a.right}
         seen = {a.section for a in self.activities_of(person, course) if a.kind == "view_section"}
         done = [q[:2] in right for q in course.questions] + [key in seen for key in course.plain_sections]
@@ -526,7 +526,7 @@ class Company:
         """A person's courses, newest first, with what they did in each as far as the viewer sees it."""
         if not self.sees(viewer, whom, whom.plant):
             raise NotFound("unknown")
-        taken = [e for e in self.enrolments.values() if e.person is whom]
+        taken = [e for e in self.enrollments.values() if e.person is whom]
         return [
             {
                 "course": e.course.ref if self.sees_course(viewer, e.course) else None,
@@ -548,16 +548,16 @@ class Company:
         if course is not None and not self.sees_course(viewer, course):
             raise NotFound("unknown")
 
-    def trained(self, plant: Plant, course: Course | None) -> list[Enrolment]:
+    def trained(self, plant: Plant, course: Course | None) -> list[Enrollment]:
         """What a plant's active people take, in one course or in all."""
-        active = [e for e in self.enrolments.values() if e.person.status == "active"]
+        active = [e for e in self.enrollments.values() if e.person.status == "active"]
         return [e for e in active if e.person.plant is plant and course in (None, e.course)]
 
-    def average(self, taken: list[Enrolment]) -> float:
+    def average(self, taken: list[Enrollment]) -> float:
         return percent(sum(self.percent_of(e) for e in taken), 100 * len(taken))
 
-    def dates(self, enrolment: Enrolment) -> Said:
-        return {"enrolled_at": self.age(enrolment.enrolled), "completed_at": self.age(enrolment.completed)}
+    def dates(self, enrollment: Enrollment) -> Said:
+        return {"enrolled_at": self.age(enrollment.enrolled), "completed_at": self.age(enrollment.completed)}
 
     def questions(self, plant: Plant, course: Course) -> list[tuple[tuple[str, str], list[Answer]]]:
         """The questions that were answered in a plant, by key, with the answers."""
@@ -567,7 +567,7 @@ class Company:
 
 
 def status_at(reached: int) -> str:
-    """Where any move leaves an enrolment that has come so far."""
+    """Where any move leaves an enrollment that has come so far."""
     return "completed" if reached == 100 else "in_progress"
 
 
@@ -588,8 +588,8 @@ def grade(course: Course, sent: Sent) -> bool:
     return chosen == set(question.right)
 
 
-def completion(taken: list[Enrolment]) -> Said:
-    """Enrolments by status, and the share of the completed ones."""
+def completion(taken: list[Enrollment]) -> Said:
+    """Enrollments by status, and the share of the completed ones."""
     enrolled, in_progress, completed = (sum(e.status == status for e in taken) for status in STEPS)
     return {
         "total_enrolled": len(taken), "completed": completed, "in_progress": in_progress, "not_started": enrolled,

@@ -276,7 +276,7 @@ ALL: list[tuple[str, str, str, str]] = [
      "update public.question_choices set text = 'B' where course_id = @quiz", "PT409"),
     ("answer_keys.keeps", "dev admin", "update public.answer_keys set citation = 'B' where course_id = @quiz", "PT409"),
     ("courses.keeps_version", "dev admin", "update public.courses set version = '9' where id = @quiz", "PT409"),
-    ("app.keep_version sees everybody's enrolments", "dev admin", so(
+    ("app.keep_version sees everybody's enrollments", "dev admin", so(
         "update public.courses set is_published = false where id = @quiz;"
         " begin update public.courses set version = '9' where id = @quiz;"
         " exception when sqlstate 'PT409' then null; end",
@@ -310,7 +310,7 @@ ALL: list[tuple[str, str, str, str]] = [
     ("app.explain", "associate", so("perform 1", "select count(*) = 1 from app.explain(@quiz, 's', 'q')"), "0"),
     ("app.explain tells who has answered", "associate",
      so("perform 1", "select count(*) = 0 from app.explain(@draft, 's', 'q')"), "0"),
-    # Enrolments.
+    # Enrollments.
     ("enrollments.checks", "HR", "insert into public.enrollments (user_id, course_id) values (<zoe>, @new)", "PT409"),
     ("enrollments.checks", "HR",
      "insert into public.enrollments (user_id, course_id) values (<suspended associate>, @new)", "PT409"),

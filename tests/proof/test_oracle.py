@@ -130,7 +130,7 @@ A_FEW_HISTORIES = settings(
     suppress_health_check=list(HealthCheck),
 )
 # What happens how often. One rule draws from them, because Hypothesis leaves half of its rules out of each history:
-# without enrolments or answers there is little to compare.
+# without enrollments or answers there is little to compare.
 VERBS = {
     "answers": 8, "views": 4, "marks": 3, "steps": 2, "is_enrolled": 3, "is_changed": 4, "is_promoted": 2,
     "is_demoted": 1, "signs_up": 1, "gets_a_profile": 1, "a_plant_closes_or_reopens": 2,
@@ -245,7 +245,7 @@ def difference(said: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_order(rows: Any) -> Any:
-    """Enrolments of one day come in the order of their ids, which the model does not know."""
+    """Enrollments of one day come in the order of their ids, which the model does not know."""
     if not isinstance(rows, list) or not rows or "enrollment" not in rows[0]:
         return rows
     return [
@@ -266,7 +266,7 @@ class History(RuleBasedStateMachine):
         self.company = Company([], [replace(course) for course in COURSES])
         self.world = World({}, {}, {}, {}, [], self.stage.connection)
         self.stranger = self.somebody("zz")
-        self.enrolment_ids: dict[tuple[Person, Course], UUID] = {}
+        self.enrollment_ids: dict[tuple[Person, Course], UUID] = {}
         self.transaction = self.stage.connection.transaction()
         self.run(self.transaction.start())
         self.now: datetime = self.run(self.stage.connection.fetchval("select now()"))
@@ -330,8 +330,8 @@ class History(RuleBasedStateMachine):
 
     def a_way(self, data: st.DataObject) -> tuple[Person, Person, Course]:
         """Who acts, whose course it is, and which; mostly one that is under way."""
-        ways = [way for way in self.company.enrolments if way[0].is_here and way[1].is_published]
-        ways += [way for way in ways if self.company.enrolments[way].status != "enrolled"] * 3
+        ways = [way for way in self.company.enrollments if way[0].is_here and way[1].is_published]
+        ways += [way for way in ways if self.company.enrollments[way].status != "enrolled"] * 3
         anyones = [(person, course) for person in self.everyone for course in self.company.courses]
         learner, course = self.choose(data, "learner and course", ways, anyones)
         return self.choose(data, "actor", [learner] * 4, self.everyone), learner, course
@@ -355,7 +355,7 @@ class History(RuleBasedStateMachine):
             self.sign_up(data.draw(st.sampled_from(self.company.plants), "plant"), role)
         for whom in self.company.people:
             for course in self.company.courses[: data.draw(st.sampled_from([1, 0, 2]), "takes")]:
-                self.enrol(self.company.people[0], whom, course, None)
+                self.enroll(self.company.people[0], whom, course, None)
 
     def sign_up(self, invited_to: Plant | None, role: Role | None) -> None:
         person = self.somebody(chr(ord("a") + len(self.company.people)))
@@ -469,23 +469,23 @@ class History(RuleBasedStateMachine):
 
     def is_enrolled(self, data: st.DataObject) -> None:
         anyones = [(person, course) for person in self.everyone for course in self.company.courses]
-        fresh = [way for way in anyones if way not in self.company.enrolments]
+        fresh = [way for way in anyones if way not in self.company.enrollments]
         fresh += [way for way in fresh if way[0].is_here and way[1].is_published] * 3
         whom, course = self.choose(data, "whom, in what", fresh, anyones)
         able = [person for person in self.company.people if whom.plant in self.company.looks_after(person)]
         actor = self.choose(data, "actor", [*able, whom], self.everyone)
-        self.enrol(
+        self.enroll(
             actor, whom, course, self.choose(data, "plant", [None], [whom.plant, *self.company.plants])
         )
 
-    def enrol(self, actor: Person, whom: Person, course: Course, plant: Plant | None) -> None:
+    def enroll(self, actor: Person, whom: Person, course: Course, plant: Plant | None) -> None:
         new = CreateEnrollment(user_id=whom.id, course_id=course.id, plant_id=plant.id if plant else None)
         told = partial(self.company.create_enrollment, actor, whom, course, plant)
         made = self.step(
-            actor, f"enrols {whom} in {course}, {plant}", told, enrollments.create_enrollment, new
+            actor, f"enrolls {whom} in {course}, {plant}", told, enrollments.create_enrollment, new
         )
         if isinstance(made, dict):
-            self.enrolment_ids[whom, course] = UUID(made["id"])
+            self.enrollment_ids[whom, course] = UUID(made["id"])
 
     def marks(self, data: st.DataObject) -> None:
         actor, learner, course = self.a_way(data)
@@ -501,7 +501,7 @@ class History(RuleBasedStateMachine):
         actor, learner, course = self.a_way(data)
         status = data.draw(st.sampled_from(["in_progress", "completed"]), "status")
         change = UpdateEnrollment.model_validate({"status": status})
-        key = self.enrolment_ids.get((learner, course)) or self.fresh_id()
+        key = self.enrollment_ids.get((learner, course)) or self.fresh_id()
         told = partial(self.company.update_enrollment, actor, learner, course, status)
         self.step(
             actor, f"makes {learner}'s {course} {status}", told, enrollments.update_enrollment, key, change

@@ -87,7 +87,7 @@ async def test_who_is_shown_the_report(people: World, report: str, who: str, pla
 
 
 async def enrolled(people: World, course: str, percent: dict[str, int]) -> None:
-    """Enrol people of Columbus and let them come that far in a course without content."""
+    """Enroll people of Columbus and let them come that far in a course without content."""
     for name, reached in percent.items():
         await people.owner(
             "insert into enrollments (user_id, course_id) values ($1, $2) on conflict do nothing",

@@ -282,7 +282,7 @@ async def test_the_main_job_through_the_api_alone(own: Served) -> None:
     [("max", "cal", 201), ("hana", "cal", 201), ("hugo", "cal", 201), ("hana", "bo", 409), ("max", "bo", 404),
      ("mia", "cal", 404), ("ana", "cal", 404), ("cal", "cal", 403), ("dev", "cal", 404), ("max", "sue", 409)],
 )  # fmt: skip
-async def test_who_enrols_whom(own: Served, who: str, whom: str, status: int) -> None:
+async def test_who_enrolls_whom(own: Served, who: str, whom: str, status: int) -> None:
     body = {"user_id": str(own.world.person[whom]), "course_id": str(own.world.course["hazmat"])}
     answer = await own.post(who, "/api/v1/enrollments", body)
     assert answer.status_code == status, answer.text
@@ -293,7 +293,7 @@ async def test_who_enrols_whom(own: Served, who: str, whom: str, status: int) ->
         assert is_problem(answer)
 
 
-async def test_sixteen_enrolments_at_once_are_one(own: Served) -> None:
+async def test_sixteen_enrollments_at_once_are_one(own: Served) -> None:
     body = {"user_id": str(own.world.person["cal"]), "course_id": str(own.world.course["hazmat"])}
     await own.token("max")
     answers = await asyncio.gather(*(own.post("max", "/api/v1/enrollments", body) for _ in range(16)))

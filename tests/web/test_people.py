@@ -1,4 +1,4 @@
-"""Managers and HR look people up, change them, enrol them; what is not theirs is refused."""
+"""Managers and HR look people up, change them, enroll them; what is not theirs is refused."""
 
 import re
 
@@ -141,7 +141,7 @@ async def enrolled(own: Served, course: str) -> int:
     return found
 
 
-async def test_a_manager_enrols_everybody_found_and_nobody_else(own: Served) -> None:
+async def test_a_manager_enrolls_everybody_found_and_nobody_else(own: Served) -> None:
     hazmat = str(own.world.course["hazmat"])
     async with visiting(own, "max") as tab:
         page = await tab.get("/people/enroll?who=found")
@@ -170,7 +170,7 @@ async def test_a_manager_enrols_everybody_found_and_nobody_else(own: Served) -> 
 
 
 @pytest.mark.parametrize("who", ["ana", "dev"])
-async def test_who_may_not_enrols_nobody(own: Served, who: str) -> None:
+async def test_who_may_not_enrolls_nobody(own: Served, who: str) -> None:
     before = await enrolled(own, "hazmat")
     async with visiting(own, who) as tab:
         fields = [("person", str(own.world.person["cal"])), ("course_id", str(own.world.course["hazmat"]))]

@@ -142,7 +142,7 @@ async def test_the_company_in_one_course_leads_into_its_plants(served: Served) -
         assert is_page(page, 200)
         assert f'href="/plants/{plants[COLUMBUS]}?course_id={course}"' in page.text
         assert f'href="/plants/{plants["Phoenix, AZ"]}"' in page.text  # nobody takes it there
-        assert "0 % completed 0 of 1 enrolments done" in words(page)
+        assert "0% completed 0 of 1 enrollments done" in words(page)
         assert is_page(await tab.get(f"/company?course_id={uuid4()}"), 404)
         assert is_page(await tab.get("/company?course_id=x"), 400)
     async with visiting(served, "max") as tab:

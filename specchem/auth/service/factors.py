@@ -13,7 +13,7 @@ import segno
 from specchem.auth.errors import AuthError
 from specchem.auth.service import sessions, users
 from specchem.auth.service.callers import Caller, Member
-from specchem.auth.service.inputs import Enrol, Shown
+from specchem.auth.service.inputs import Enroll, Shown
 from specchem.auth.service.letters import NAME
 from specchem.auth.service.service import Service
 from specchem.db.session import Connection
@@ -33,7 +33,7 @@ async def any_verified(connection: Connection, account: UUID) -> bool:
     return found
 
 
-async def enrol(service: Service, member: Member, sent: Enrol) -> dict[str, Any]:
+async def enroll(service: Service, member: Member, sent: Enroll) -> dict[str, Any]:
     """A new secret, as text, address and picture; it counts when a code of it was shown. Raises AuthError."""
     if sent.factor_type != "totp":
         raise AuthError(400, "validation_failed", "factor_type needs to be totp")
@@ -162,7 +162,7 @@ async def _raise(connection: Connection, member: Member, row: asyncpg.Record) ->
     return await sessions.raised(connection, member.id, member.session_id, row["id"])
 
 
-async def unenrol(service: Service, member: Member, factor: UUID) -> dict[str, Any]:
+async def unenroll(service: Service, member: Member, factor: UUID) -> dict[str, Any]:
     """Take a factor away; one that counts takes a session that has shown it. Raises AuthError."""
     async with service.transaction() as connection:
         row = await _own(connection, member, factor)

@@ -131,7 +131,7 @@ class UserUpdate(Asked):
     app_metadata: Data | None = None
 
 
-class Enrol(Body):
+class Enroll(Body):
     """A second factor to set up."""
 
     factor_type: Plain

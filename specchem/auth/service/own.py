@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from specchem.auth.errors import AuthError
 from specchem.auth.service import changing, factors, joining, sessions, users
 from specchem.auth.service.callers import Ask, Caller, Member, for_members
-from specchem.auth.service.inputs import Enrol, Shown, UserUpdate
+from specchem.auth.service.inputs import Enroll, Shown, UserUpdate
 from specchem.auth.service.service import Service
 
 Auth = NamedDependency[Service]
@@ -62,10 +62,10 @@ async def reauthenticate(auth: Auth, caller: Asker, member: Own) -> dict[str, An
 
 
 @post("/factors", status_code=200)
-async def enrol(data: JSONBody[Enrol], auth: Auth, caller: Asker, member: Own) -> dict[str, Any]:
+async def enroll(data: JSONBody[Enroll], auth: Auth, caller: Asker, member: Own) -> dict[str, Any]:
     """Begin to set up a second factor."""
     await auth.count(caller, "user", str(member.id))
-    return await factors.enrol(auth, member, data)
+    return await factors.enroll(auth, member, data)
 
 
 @post("/factors/{factor:uuid}/challenge", status_code=200)
@@ -84,9 +84,9 @@ async def verify(
 
 
 @delete("/factors/{factor:uuid}", status_code=200)
-async def unenrol(factor: FromPath[UUID], auth: Auth, member: Own) -> dict[str, Any]:
+async def unenroll(factor: FromPath[UUID], auth: Auth, member: Own) -> dict[str, Any]:
     """Take a second factor away."""
-    return await factors.unenrol(auth, member, factor)
+    return await factors.unenroll(auth, member, factor)
 
 
 def _member(request: Ask) -> Member:
@@ -95,7 +95,7 @@ def _member(request: Ask) -> Member:
 
 router = Router(
     "/",
-    route_handlers=[user, update_user, logout, reauthenticate, enrol, challenge, verify, unenrol],
+    route_handlers=[user, update_user, logout, reauthenticate, enroll, challenge, verify, unenroll],
     guards=[for_members],
     dependencies={"member": Provide(_member, sync_to_thread=False)},
 )

@@ -41,7 +41,7 @@ begin
         perform app.refuse(409, 'This course is not published, so nobody can be enrolled in it.');
     end if;
     if course.superseded_at is not null then
-        perform app.refuse(409, 'There is a newer version of this course; enrol in that one.');
+        perform app.refuse(409, 'There is a newer version of this course; enroll in that one.');
     end if;
     new.plant_id := person.plant_id;
     new.status := 'enrolled';
@@ -52,7 +52,7 @@ end $$;
 create trigger checks before insert on public.enrollments
 for each row execute function app.check_enrollment();
 
--- An enrolment and its progress are made together or not at all.
+-- An enrollment and its progress are made together or not at all.
 create function app.open_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -67,7 +67,7 @@ create function app.guard_enrollment() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     if (new.user_id, new.course_id, new.enrolled_at) is distinct from (old.user_id, old.course_id, old.enrolled_at) then
-        perform app.refuse(409, 'An enrolment keeps its person, its course and its date.');
+        perform app.refuse(409, 'An enrollment keeps its person, its course and its date.');
     end if;
     if new.status < old.status or (old.status = 'completed' and new.completed_at is distinct from old.completed_at) then
         perform app.refuse(409, 'A course that was started or completed stays so, with its first date.');

@@ -3,7 +3,7 @@
 select app.close('public.progress');
 grant select on public.progress to authenticated;
 grant update (progress_percent, current_section) on public.progress to authenticated;
--- no insert: an enrolment opens it. no delete: a record of training stays.
+-- no insert: an enrollment opens it. no delete: a record of training stays.
 grant select, insert, update on public.progress to service_role;
 
 -- Learners see their own; managers and HR the plants they look after. Only learners mark.
@@ -96,7 +96,7 @@ create trigger keeps before insert or update of progress_percent, current_sectio
 for each row execute function app.keep_progress();
 create trigger touches before update on public.progress for each row execute function app.touch();
 
--- The enrolment's status follows. A learner who marks anything has started.
+-- The enrollment's status follows. A learner who marks anything has started.
 create function app.follow_progress() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -12,7 +12,7 @@ from specchem.auth.service.factors import STEP
 from tests.auth.service.site import ANA, NEW, OTHER, Site, refused, session_of
 
 
-async def enrol(site: Site, token: str) -> dict[str, Any]:
+async def enroll(site: Site, token: str) -> dict[str, Any]:
     made: dict[str, Any] = (await site.post("factors", {"factor_type": "totp"}, token=token)).json()
     return made
 
@@ -26,7 +26,7 @@ async def show(site: Site, token: str, factor: str, code: str) -> Any:
 
 async def test_a_code_works_once(site: Site) -> None:
     token = (await session_of(site))["access_token"]
-    made = await enrol(site, token)
+    made = await enroll(site, token)
     code = pyotp.TOTP(made["totp"]["secret"]).now()
     assert (await show(site, token, made["id"], code)).status_code == 200
     assert refused(await show(site, token, made["id"], code), 422, "mfa_verification_failed")
@@ -38,7 +38,7 @@ async def test_a_code_works_once(site: Site) -> None:
 
 async def test_one_code_from_many_sides_at_once_works_once(site: Site) -> None:
     token = (await session_of(site))["access_token"]
-    made = await enrol(site, token)
+    made = await enroll(site, token)
     code = pyotp.TOTP(made["totp"]["secret"]).now()
     answers = await asyncio.gather(*(show(site, token, made["id"], code) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422]
@@ -46,7 +46,7 @@ async def test_one_code_from_many_sides_at_once_works_once(site: Site) -> None:
 
 async def test_codes_cannot_be_guessed(site: Site) -> None:
     token = (await session_of(site))["access_token"]
-    made = await enrol(site, token)
+    made = await enroll(site, token)
     right = pyotp.TOTP(made["totp"]["secret"]).now()
     for number in range(OF_ACCOUNT["factor"].burst):
         wrong = f"{(int(right) + number + 1) % 1_000_000:06}"
@@ -56,7 +56,7 @@ async def test_codes_cannot_be_guessed(site: Site) -> None:
 
 async def test_nobody_uses_anothers_factor_or_challenge(site: Site) -> None:
     ana, bo = [(await session_of(site, f"{who}@example.com"))["access_token"] for who in ("ana", "bo")]
-    made, others = await enrol(site, ana), await enrol(site, bo)
+    made, others = await enroll(site, ana), await enroll(site, bo)
     for path in (f"factors/{made['id']}/challenge", f"factors/{uuid4()}/challenge"):
         assert refused(await site.post(path, {}, token=bo), 404, "mfa_factor_not_found")
     answer = await site.ask("DELETE", f"factors/{made['id']}", token=bo)
@@ -69,7 +69,7 @@ async def test_nobody_uses_anothers_factor_or_challenge(site: Site) -> None:
 
 async def test_a_challenge_waits_five_minutes(site: Site) -> None:
     token = (await session_of(site))["access_token"]
-    made = await enrol(site, token)
+    made = await enroll(site, token)
     waiting = (await site.post(f"factors/{made['id']}/challenge", {}, token=token)).json()
     await site.owner("update auth.mfa_challenges set created_at = created_at - interval '301 seconds'")
     sent = {"challenge_id": waiting["id"], "code": pyotp.TOTP(made["totp"]["secret"]).now()}
@@ -79,7 +79,7 @@ async def test_a_challenge_waits_five_minutes(site: Site) -> None:
 
 async def test_half_a_sign_in_gets_no_second_factor_of_its_own(site: Site) -> None:
     token = (await session_of(site))["access_token"]
-    made = await enrol(site, token)
+    made = await enroll(site, token)
     both = await show(site, token, made["id"], pyotp.TOTP(made["totp"]["secret"]).now())
     half = (await session_of(site))["access_token"]
     assert refused(await site.post("factors", {"factor_type": "totp"}, token=half), 403, "insufficient_aal")
@@ -98,7 +98,7 @@ async def test_half_a_sign_in_gets_no_second_factor_of_its_own(site: Site) -> No
 
 async def test_a_factors_secret_is_shown_once(site: Site) -> None:
     token = (await session_of(site))["access_token"]
-    made = await enrol(site, token)
+    made = await enroll(site, token)
     secret = made["totp"]["secret"]
     await show(site, token, made["id"], pyotp.TOTP(secret).now())
     ana = site.world.person["ana"]
