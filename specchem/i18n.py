@@ -80,12 +80,12 @@ LIBRARIES = (
 
 def _(sentence: str) -> str:
     """The sentence in the reader's language."""
-    return _translations(language()).gettext(sentence)
+    return translations(language()).gettext(sentence)
 
 
 def ngettext(one: str, many: str, number: int) -> str:
     """The sentence for that number of things; ``%(num)s`` is the number."""
-    return _translations(language()).ngettext(one, many, number)
+    return translations(language()).ngettext(one, many, number)
 
 
 def told(sentence: str) -> str:
@@ -93,12 +93,12 @@ def told(sentence: str) -> str:
     spoken = language()
     if spoken == DEFAULT or not sentence:
         return sentence
-    translations = _translations(spoken)
-    if (found := translations.gettext(sentence)) != sentence:
+    known = translations(spoken)
+    if (found := known.gettext(sentence)) != sentence:
         return found
-    for pattern, known in _patterns():
+    for pattern, holed in _patterns():
         if match := pattern.fullmatch(sentence):
-            return _filled(translations.gettext(known), match.groups())
+            return _filled(known.gettext(holed), match.groups())
     return sentence
 
 
@@ -162,7 +162,8 @@ def _locale(spoken: str) -> Locale:
 
 
 @cache
-def _translations(spoken: str) -> gettext.NullTranslations:
+def translations(spoken: str) -> gettext.NullTranslations:
+    """A language's sentences by the English ones."""
     if spoken == DEFAULT:
         return gettext.NullTranslations()
     # Compiled here and now: a file of machine code beside the text could be older than it.
