@@ -1,6 +1,6 @@
 # `make` alone lists what can be made; each target's line below is that list.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test prove check format messages bench lock clean
+.PHONY: help setup run test prove check format messages bench bench-peers bench-growth bench-phone lock clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -50,6 +50,9 @@ bench-peers: .venv/dev.ok ## the same, and PostGraphile on the same database
 
 bench-growth: .venv/dev.ok ## what 1 to 20 million answers cost (a quarter of an hour)
 	@$(BIN)/python -m benchmarks.growth $(SIZE)
+
+bench-phone: .venv/dev.ok ## a learner's pages on a slow line and an old phone (two minutes, in Chromium)
+	@$(BIN)/python -m benchmarks.phone
 
 lock: ## resolve the dependencies anew (needs uv; writes names, versions and hashes only)
 	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \

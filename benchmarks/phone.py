@@ -8,7 +8,6 @@ from the address to the first drawing, and to the end of the page's scripts.
 import asyncio
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -16,11 +15,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 from playwright.async_api import Browser, Page, async_playwright
 from rich.console import Console
 from rich.table import Table
@@ -34,12 +35,15 @@ LINE = {
     "downloadThroughput": 400_000 / 8, "uploadThroughput": 400_000 / 8,
 }  # fmt: skip
 SLOWER = 4
-ROUNDS = 3
+ROUNDS = 5
 COURSE = "/courses/function-specific-hazmat"
 PAGES = ["/", COURSE, f"{COURSE}/resume", f"{COURSE}/done", "/record"]
-TIMES = """() => {
+TIMES = """async () => {
+    const drawn = await new Promise(found => new PerformanceObserver(list => {
+        const first = list.getEntriesByName("first-contentful-paint")[0];
+        if (first) found(first);
+    }).observe({type: "paint", buffered: true}));
     const [page] = performance.getEntriesByType("navigation");
-    const [drawn] = performance.getEntriesByName("first-contentful-paint");
     return [drawn.startTime / 1000, page.domContentLoadedEventEnd / 1000];
 }"""
 
@@ -51,19 +55,18 @@ def demo() -> Iterator[str]:
     folder.chmod(0o711)  # PostgreSQL's own user passes through
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    env = dict(os.environ, SPECCHEM_DATA_DIR=str(folder / "data"), SPECCHEM_PORT=str(port), SPECCHEM_LOG_FORMAT="text")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "specchem", "serve", "--demo"],
-        env=env, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    env = dict(os.environ, SPECCHEM_DATA_DIR=str(folder / "data"), SPECCHEM_PORT=str(port), SPECCHEM_LOG_LEVEL="warning")
+    process = subprocess.Popen([sys.executable, "-m", "specchem", "serve", "--demo"], env=env)
+    address = f"http://127.0.0.1:{port}"
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if found := re.search(r"Ready: (http://\S+)", line):
-                yield found[1]
+        while process.poll() is None:
+            with suppress(httpx.TransportError):
+                httpx.get(f"{address}/healthz").raise_for_status()
                 break
+            time.sleep(0.5)
         else:
             raise RuntimeError("specchem serve --demo ended before it was ready.")
+        yield address
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -84,8 +87,10 @@ async def phone(browser: Browser, address: str) -> AsyncIterator[tuple[Page, Any
     await devtools.send("Network.enable")
     await devtools.send("Network.emulateNetworkConditions", LINE)
     await devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-    yield page, devtools
-    await context.close()
+    try:
+        yield page, devtools
+    finally:
+        await context.close()
 
 
 async def measure(address: str) -> dict[str, dict[str, list[float]]]:
