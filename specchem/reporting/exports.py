@@ -116,7 +116,8 @@ def enrollments(plant: UUID | None, course: UUID | None) -> Export:
         left join plants t on t.id = e.plant_id
         left join courses c on c.id = e.course_id
         left join progress g on g.user_id = e.user_id and g.course_id = e.course_id
-        where e.plant_id = any((select app.visible_plants())::uuid []) and ($1::uuid is null or e.plant_id = $1)
+        where e.plant_id = any((select app.visible_plants())::uuid [])
+            and ($1::uuid is null or app.report_plant($1) = $1) and ($1::uuid is null or e.plant_id = $1)
             and ($2::uuid is null or e.course_id = $2)
         order by t.name, c.title, e.course_id, p.last_name, p.first_name, p.id""",
         (EMAIL, FIRST, LAST, JOB, PLANT, COURSE, N_("Version"), STATUS, PROGRESS, ENROLLED, COMPLETED),

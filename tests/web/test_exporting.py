@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import io
+import tempfile
 from datetime import UTC
+from pathlib import Path
 
 import httpx
 import psutil
@@ -74,6 +76,18 @@ async def test_a_filter_is_kept_and_the_language_spoken(served: Served) -> None:
         assert is_page(await tab.get("/export/secrets"), 404)
         for query in ("learners", "learners?plant=x&course_id=y", "people?format=exe", "people?sort=x"):
             assert is_page(await tab.get(f"/export/{query}"), 400)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+async def test_nothing_stays_on_the_disk(
+    served: Served, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with visiting(served, "max") as tab:
+        assert lines(await tab.get(address(served, "learners", kind)))
+        # Refused by the database, when the sheet was begun.
+        assert is_page(await tab.get(address(served, "learners", kind, "Phoenix, AZ")), 403)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
