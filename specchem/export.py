@@ -59,6 +59,9 @@ class Writer(Protocol):
     def end(self) -> None:
         """Nothing comes any more."""
 
+    def drop(self) -> None:
+        """Leave nothing behind, whatever came of it."""
+
 
 class CsvWriter:
     """CSV as Excel reads it too: UTF-8 with its mark, and nothing that would run."""
@@ -75,12 +78,18 @@ class CsvWriter:
         """Leave the file open for whoever reads it."""
         self.text.detach()
 
+    def drop(self) -> None:
+        """There is nothing but the file."""
+
 
 class XlsxWriter:
     """A sheet whose text is text: no formulas, no links. Rows go to disk at once."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.book = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": tempfile.gettempdir()})
+        self.place = tempfile.TemporaryDirectory(
+            prefix="specchem-sheet-"
+        )  # for the rows, until they are packed
+        self.book = xlsxwriter.Workbook(file, {"constant_memory": True, "tmpdir": self.place.name})
         self.sheet = self.book.add_worksheet()
         self.row = 0
 
@@ -100,6 +109,11 @@ class XlsxWriter:
         """Pack the sheet."""
         self.book.close()
 
+    def drop(self) -> None:
+        """The rows are packed, or nobody wants them."""
+        self.sheet.row_data_fh.close()
+        self.place.cleanup()
+
 
 WRITERS: dict[Format, type[CsvWriter] | type[XlsxWriter]] = {"csv": CsvWriter, "xlsx": XlsxWriter}
 
@@ -109,8 +123,8 @@ async def written(
 ) -> IO[bytes]:
     """The table as a temporary file, at its beginning; whoever gets it closes it (see sent)."""
     file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  sent later, and closed then
+    writer: Writer = WRITERS[kind](file)
     try:
-        writer: Writer = WRITERS[kind](file)
         writer.add([heading])
         async for rows in batches:
             await asyncio.to_thread(writer.add, [[cell(one, zone) for one in row] for row in rows])
@@ -118,6 +132,8 @@ async def written(
     except BaseException:
         file.close()
         raise
+    finally:
+        writer.drop()
     file.seek(0)
     return file
 

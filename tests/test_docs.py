@@ -135,6 +135,17 @@ def test_every_route_of_the_api_is_named(app: Litestar) -> None:
     assert described - set(quoted(TEXT)) == set()
 
 
+def test_every_page_is_named(app: Litestar) -> None:
+    programs = ("/api", "/auth/v1", "/static", "/metrics")
+    pages = {
+        one
+        for one in served(app)
+        if not one.startswith(("OPTIONS", "HEAD")) and not one.partition(" ")[2].startswith(programs)
+    }
+    assert len(pages) > 50
+    assert pages - set(quoted(TEXT)) == set()
+
+
 def test_every_route_that_is_named_is_there(app: Litestar) -> None:
     named = {re.sub(r":[a-z]+}", "}", token) for token in quoted(TEXT) if ROUTE.fullmatch(token)}
     assert named - served(app) == set()

@@ -6,6 +6,8 @@ import msgspec
 
 from specchem.db.session import Db, Pool
 
+WEEKS = 8  # back from today
+
 
 class Day(msgspec.Struct, frozen=True):
     """What was recorded on a day, by the clock of the time zone asked for."""

@@ -1,7 +1,7 @@
 """What managers and HR look at: a plant, a person's training, and the company."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,10 +14,11 @@ from specchem.db.session import Db
 from specchem.doors import Me
 from specchem.errors import NotFound
 from specchem.i18n import _, language, short_day
+from specchem.people.directory import get_powers
 from specchem.people.operations import get_plants, get_profile_by_id_with_plant
 from specchem.people.visitor import get_visitor
 from specchem.reporting import operations
-from specchem.reporting.schemas import PlantLearner, ProgressSummary, Week
+from specchem.reporting.schemas import PlantLearner, ProgressSummary, Shown, Week
 from specchem.vocabulary import Page
 
 PEOPLE = 25  # a page of the list
@@ -25,7 +26,6 @@ HAPPENINGS = 50  # and of the time line
 BARS = 30  # plants in the chart; the table has them all
 
 Offset = Annotated[int, QueryParameter(ge=0, le=1_000_000)]
-Shown = Literal["not_done", "in_progress", "not_started", "stuck", "done"]
 Chart = tuple[str, list[tuple[str, int]]]  # what it shows; for each place its label and number
 
 
@@ -146,11 +146,13 @@ async def company(me: Me, course_id: FromQuery[UUID | None] = None) -> Template:
         plants = await operations.get_org_wide_completion_stats(db, course_id)
         months = await operations.get_completion_trend(db, visitor.zone.key, course_id)
         courses = await get_courses(db, Page(limit=500))
+        powers = await get_powers(db)
     enrolled = [row for row in plants if row.total_enrollments]
     return Template(
         "reporting/company.html",
         context={
             "visitor": visitor, "plants": plants, "months": months, "courses": courses, "course_id": course_id,
+            "powers": powers,
             "chart": sorted(enrolled, key=lambda row: row.completion_rate)[:BARS], "enrolled": len(enrolled),
             "title": next((link.text for link in visitor.links if link.address == "/company"), _("My plants")),
         },

@@ -11,6 +11,7 @@ from specchem.vocabulary import Input
 
 # Which of a course's learners.
 Show = Literal["all", "not_done", "in_progress", "not_started", "done"]
+Shown = Literal["not_done", "in_progress", "not_started", "stuck", "done"]  # on a plant's page
 
 
 class MostMissed(Input):

@@ -6,9 +6,7 @@ from litestar.response import Template
 
 from specchem.doors import Me, Pooled
 from specchem.people.visitor import get_visitor
-from specchem.reporting.days import get_health, get_volume_by_day
-
-WEEKS = 8
+from specchem.reporting.days import WEEKS, get_health, get_volume_by_day
 
 
 @get("/admin/system")

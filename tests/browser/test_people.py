@@ -15,6 +15,7 @@ ROWS = (
 
 
 async def look(page: Page, name: str) -> None:
+    await page.wait_for_load_state()  # a click leads on before the page is there
     wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide[0] <= wide[1], f"{name} is {wide[0]} px wide"
     await picture(page, name)
