@@ -55,7 +55,12 @@ def demo() -> Iterator[str]:
     folder.chmod(0o711)  # PostgreSQL's own user passes through
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    env = dict(os.environ, SPECCHEM_DATA_DIR=str(folder / "data"), SPECCHEM_PORT=str(port), SPECCHEM_LOG_LEVEL="warning")
+    env = dict(
+        os.environ,
+        SPECCHEM_DATA_DIR=str(folder / "data"),
+        SPECCHEM_PORT=str(port),
+        SPECCHEM_LOG_LEVEL="warning",
+    )
     process = subprocess.Popen([sys.executable, "-m", "specchem", "serve", "--demo"], env=env)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -103,7 +108,12 @@ async def measure(address: str) -> dict[str, dict[str, list[float]]]:
         )
         async with phone(browser, address) as (page, devtools):
             for at in PAGES:
-                kept = found[at] = {"first_drawn": [], "first_ready": [], "later_drawn": [], "later_ready": []}
+                kept = found[at] = {
+                    "first_drawn": [],
+                    "first_ready": [],
+                    "later_drawn": [],
+                    "later_ready": [],
+                }
                 for _ in range(ROUNDS):
                     for when in ("first", "later"):
                         if when == "first":

@@ -129,7 +129,9 @@ class Hands:
         """As that person of the tests' world."""
         await self.page.goto("/login")
         if await self.page.locator("html").get_attribute("lang") != self.language:
-            await self.press(self.page.get_by_role("button", name={"en": "English", "es": "Español"}[self.language]))
+            await self.press(
+                self.page.get_by_role("button", name={"en": "English", "es": "Español"}[self.language])
+            )
             await expect(self.page.locator("html")).to_have_attribute("lang", self.language)
         await self.type(self.field("E-mail address"), f"{who}@example.com")
         await self.type(self.field("Password"), password)

@@ -60,7 +60,7 @@ async def take_the_course(page: Page, world: World, *, pictures: str | None = No
 async def find_the_done(page: Page) -> None:
     """On a plant's page, who has completed the course; it opens with who has not."""
     await page.get_by_role("link", name=TITLE).click()
-    await page.locator("nav.filters a[href*='show=completed']").click()
+    await page.locator("nav.filters a[href*='show=done']").click()
 
 
 @pytest.mark.parametrize(

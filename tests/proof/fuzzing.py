@@ -180,7 +180,8 @@ async def real_values(platform: Connection, world: World, name: str | None) -> d
         "occurred_at": [datetime.now(UTC).isoformat(), None], "progress_percent": [0, 40, 100],
         "first_name": ["Ada", "Zoë"], "last_name": ["Lovelace"], "job_title": ["Operator", None],
         "email": emails + ([address(world, name)] * 9 if name else []), "password": [PASSWORD, PASSWORD, "x"],
-        "grant_type": ["password"],
+        "grant_type": ["password"], "name": [f"Plant {number}" for number in range(40)],
+        "timezone": ["America/Chicago", "America/Denver"], "is_active": [True],
         **{as_made_up: [] for as_made_up in ("event_type", "status", "role", "limit", "offset")},
     }  # fmt: skip
 

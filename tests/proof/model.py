@@ -290,9 +290,11 @@ class Company:
             raise NotFound("unknown")
 
     def set_open(self, actor: Person | None, plant: Plant, is_open: bool) -> None:
-        """HR, dev admins and the server close and reopen plants."""
+        """HR, dev admins and the server close and reopen plants; nobody closes the one they are in."""
         if actor is not None and not (actor.is_hr or actor.is_dev):
             raise NotFound("not theirs")
+        if actor is not None and actor.plant is plant and plant.is_open and not is_open:
+            raise Conflict("their own")
         plant.is_open = is_open
 
     def set_published(self, actor: Person | None, course: Course, is_published: bool) -> None:
