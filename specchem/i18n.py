@@ -8,7 +8,7 @@ import gettext
 import io
 import re
 from contextvars import ContextVar
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -102,9 +102,11 @@ def told(sentence: str) -> str:
     return sentence
 
 
-def day(moment: datetime | None, zone: tzinfo) -> str:
-    """A date by the plant's clock: Nov 22, 2026; nothing for none."""
-    return "" if moment is None else _date(moment.astimezone(zone), {"en": "MMM d, y", "es": "d MMM y"})
+def day(moment: datetime | date | None, zone: tzinfo) -> str:
+    """A date by the plant's clock: Nov 22, 2026; nothing for none. A date without a time is one already."""
+    if isinstance(moment, datetime):
+        moment = moment.astimezone(zone)
+    return "" if moment is None else _date(moment, {"en": "MMM d, y", "es": "d MMM y"})
 
 
 def short_day(moment: datetime, zone: tzinfo) -> str:
@@ -152,7 +154,7 @@ def catalog(spoken: str) -> Catalog:
         return read_po(file, locale=spoken)
 
 
-def _date(moment: datetime, forms: dict[str, str]) -> str:
+def _date(moment: datetime | date, forms: dict[str, str]) -> str:
     return format_datetime(moment, forms[language()], locale=locale())
 
 

@@ -1,9 +1,15 @@
 """Keeping plants, and the system's page."""
 
+import html
+import json
+
 import pytest
 
+from specchem.errors import Forbidden
+from specchem.reporting.days import get_examination
 from tests.web.served import Served, is_problem
 from tests.web.visiting import goes_to, is_page, visiting, words
+from tests.world import World
 
 LIST = "/admin/plants"
 
@@ -124,4 +130,59 @@ async def test_the_system_tells_its_health_and_counts_days(own: Served) -> None:
             assert name not in page.text
     await own.owner("update specchem.rules set hash = 'other'")
     async with visiting(own, "dev") as tab:
-        assert "run `specchem db upgrade`" in words(await tab.get("/admin/system"))
+        assert "run specchem db upgrade" in words(await tab.get("/admin/system"))
+
+
+def said(state: str, found: str, todo: str = "") -> dict[str, str]:
+    return {"section": "Besides", "line": "The server itself", "state": state, "found": found, "todo": todo}
+
+
+async def kept(own: Served, days_ago: int, *findings: dict[str, str]) -> None:
+    await own.owner(
+        "insert into specchem.examinations (examined_at, release, findings)"
+        " values (now() - $1 * interval '1 day', '0.0.7', $2::text::jsonb)",
+        days_ago, json.dumps(findings),
+    )  # fmt: skip
+
+
+async def test_the_system_shows_the_latest_examination_to_whoever_can_mend(own: Served) -> None:
+    async with visiting(own, "dev") as tab, visiting(own, "hana") as hr:
+        assert "Nobody has examined the database yet. Run specchem doctor --keep on the server" in words(
+            await tab.get("/admin/system")
+        )
+        await kept(own, 4, said("wrong", "an old fault", "Nothing."), said("ok", "its clock"))
+        page = await tab.get("/admin/system")
+        assert "by release 0.0.7. That is more than two days ago." in words(page)
+        assert "The server itself wrong an old fault" in words(page)
+
+        await kept(
+            own, 0, said("ok", "all's well"), said("cannot tell", "no <b>archive</b>"),
+            said("wrong", "role anon has LOGIN", "As a superuser: `alter role anon nologin`."),
+        )  # fmt: skip
+        page = await tab.get("/admin/system")
+        assert is_page(page, 200)
+        assert "1 in order 1 wrong 1 cannot be told from there" in words(page)
+        assert "more than two days" not in words(page)
+        assert "old fault" not in page.text
+        assert "all's well" not in html.unescape(page.text)
+        assert (
+            "wrong role anon has LOGIN As a superuser: alter role anon nologin . The server itself"
+            in words(page)
+        )
+        assert "no &lt;b&gt;archive&lt;/b&gt;" in page.text
+        assert "<code>alter role anon nologin</code>" in page.text
+
+        page = await hr.get("/admin/system")
+        assert is_page(page, 200)
+        assert "anon" not in page.text
+        assert "Nobody has examined" not in page.text
+
+        await kept(own, 0, said("ok", "all's well"))
+        assert "Everything is as it should be." in words(await tab.get("/admin/system"))
+
+
+@pytest.mark.parametrize("who", ["ana", "max", "hana"])
+async def test_an_examination_is_not_for_who_mends_nothing(people: World, who: str) -> None:
+    with pytest.raises(Forbidden, match="Only dev admins"):
+        async with people.acting(who) as db:
+            await get_examination(db)
