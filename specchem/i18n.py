@@ -104,14 +104,12 @@ def told(sentence: str) -> str:
 
 def day(moment: datetime | date | None, zone: tzinfo) -> str:
     """A date by the plant's clock: Nov 22, 2026; nothing for none. A date without a time is one already."""
-    if isinstance(moment, datetime):
-        moment = moment.astimezone(zone)
-    return "" if moment is None else _date(moment, {"en": "MMM d, y", "es": "d MMM y"})
+    return "" if moment is None else _date(_at(moment, zone), {"en": "MMM d, y", "es": "d MMM y"})
 
 
-def short_day(moment: datetime, zone: tzinfo) -> str:
+def short_day(moment: datetime | date, zone: tzinfo) -> str:
     """A day of this year, as short as a chart needs it: Nov 22."""
-    return _date(moment.astimezone(zone), {"en": "MMM d", "es": "d MMM"})
+    return _date(_at(moment, zone), {"en": "MMM d", "es": "d MMM"})
 
 
 def month(moment: datetime, zone: tzinfo) -> str:
@@ -152,6 +150,10 @@ def catalog(spoken: str) -> Catalog:
     """A language's catalog as the file holds it."""
     with (HERE / f"{spoken}.po").open("rb") as file:
         return read_po(file, locale=spoken)
+
+
+def _at(moment: datetime | date, zone: tzinfo) -> datetime | date:
+    return moment.astimezone(zone) if isinstance(moment, datetime) else moment
 
 
 def _date(moment: datetime | date, forms: dict[str, str]) -> str:

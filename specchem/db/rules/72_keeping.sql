@@ -20,7 +20,7 @@ $$;
 
 -- Active people in each version of a course, and whether anybody was ever enrolled in it.
 create function app.course_people() returns table (course_id uuid, enrolled bigint, completed bigint, is_taken boolean)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
     select
         c.id,
         coalesce(n.enrolled, 0),
