@@ -33,6 +33,11 @@ async def look(page: Page, name: str) -> None:
     await page.wait_for_load_state()
     wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide[0] <= wide[1], f"{name} is {wide[0]} px wide"
+    scrolled = await page.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth)"
+        ".map(one => `${one.getAttribute('aria-label')} ${one.scrollWidth} px`)"
+    )
+    assert scrolled == [], f"{name} has tables that scroll sideways"
     await picture(page, f"keeping-{name}", whole=True)
 
 
@@ -248,4 +253,5 @@ async def test_it_speaks_spanish(site: Site, fresh: Database) -> None:
         await look(page, "spanish-close")
         await examine(fresh)
         await page.goto("/admin/system")
+        await page.get_by_text("Cada día en una tabla").click()
         await look(page, "spanish-system")

@@ -33,7 +33,8 @@ create trigger publishes_later before update of is_published on public.courses
 for each row when (new.is_published and not old.is_published) execute function app.publish();
 
 -- A version that was ever offered is what people were taught and asked: it is withdrawn or superseded, not rewritten.
--- Whether anybody takes it is looked up by index: for a draft, whose every row asks, a scan would find nobody at its end.
+-- Whether anybody takes it is looked up by index: for a draft, whose every row asks, a scan finds nobody,
+-- and that at its end.
 create function app.keep_version() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
