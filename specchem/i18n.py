@@ -8,7 +8,7 @@ import gettext
 import io
 import re
 from contextvars import ContextVar
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -102,14 +102,14 @@ def told(sentence: str) -> str:
     return sentence
 
 
-def day(moment: datetime | None, zone: tzinfo) -> str:
-    """A date by the plant's clock: Nov 22, 2026; nothing for none."""
-    return "" if moment is None else _date(moment.astimezone(zone), {"en": "MMM d, y", "es": "d MMM y"})
+def day(moment: datetime | date | None, zone: tzinfo) -> str:
+    """A date by the plant's clock: Nov 22, 2026; nothing for none. A date without a time is one already."""
+    return "" if moment is None else _date(_at(moment, zone), {"en": "MMM d, y", "es": "d MMM y"})
 
 
-def short_day(moment: datetime, zone: tzinfo) -> str:
+def short_day(moment: datetime | date, zone: tzinfo) -> str:
     """A day of this year, as short as a chart needs it: Nov 22."""
-    return _date(moment.astimezone(zone), {"en": "MMM d", "es": "d MMM"})
+    return _date(_at(moment, zone), {"en": "MMM d", "es": "d MMM"})
 
 
 def month(moment: datetime, zone: tzinfo) -> str:
@@ -152,7 +152,11 @@ def catalog(spoken: str) -> Catalog:
         return read_po(file, locale=spoken)
 
 
-def _date(moment: datetime, forms: dict[str, str]) -> str:
+def _at(moment: datetime | date, zone: tzinfo) -> datetime | date:
+    return moment.astimezone(zone) if isinstance(moment, datetime) else moment
+
+
+def _date(moment: datetime | date, forms: dict[str, str]) -> str:
     return format_datetime(moment, forms[language()], locale=locale())
 
 

@@ -82,7 +82,7 @@ async def test_a_published_version_never_changes(
     edited("marking.yaml", "The price per gallon", "The price per litre")
     await ask(fresh, "delete from plants where name = 'Atlanta, GA'")
     before = await everything(fresh)
-    with pytest.raises(Conflict, match=f"{SLUG} 1.0 is published.*raise the version"):
+    with pytest.raises(Conflict, match=f"{SLUG} 1.0 was published.*raise the version"):
         await seed.seed(fresh.owner)
     assert await everything(fresh) == before  # all or nothing: not even the plant
 
@@ -117,11 +117,25 @@ async def test_a_new_version_is_loaded_and_the_record_kept(
 async def test_a_version_that_is_not_published_may_change(
     fresh: Database, edited: Callable[[str, str, str], None]
 ) -> None:
-    await ask(fresh, "update courses set is_published = false")
+    edited("course.yaml", 'version: "1.0"', 'version: "1.1"')
+    edited("course.yaml", "published: true", "published: false")
+    await seed.seed(fresh.owner)
     edited("marking.yaml", "The price per gallon", "The price per litre")
     await seed.seed(fresh.owner)
     assert await ask(fresh, "select count(*) from question_choices where text = 'The price per litre'") == 1
-    assert await ask(fresh, f"select is_published from courses where slug = '{SLUG}'") is False
+    assert (
+        await ask(fresh, f"select is_published from courses where slug = '{SLUG}' and version = '1.1'")
+        is False
+    )
+
+
+async def test_a_version_that_somebody_takes_never_changes_withdrawn_or_not(
+    fresh: Database, edited: Callable[[str, str, str], None]
+) -> None:
+    await ask(fresh, "update courses set is_published = false")
+    edited("marking.yaml", "The price per gallon", "The price per litre")
+    with pytest.raises(Conflict, match=r"1\.0 was published"):
+        await seed.seed(fresh.owner)
 
 
 async def test_a_course_that_cannot_be_read_stops_before_anything(

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from specchem.cli.common import Url, in_words, on_database, out, say, settings_with, show, write
+from specchem.cli.common import Url, err, in_words, on_database, out, say, settings_with, show, write
 from specchem.db.database import Database
 from specchem.db.session import looking
 from specchem.doctor.findings import Finding
@@ -26,18 +26,22 @@ def doctor(
         Path | None, typer.Option("--html", help="With --isolation: write the report as a page, too.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the result for the page System; the only thing it writes.")
+    ] = False,
     url: Url = None,
 ) -> None:
     """Examine the database, and leave it as it was; exit status 1 when something is not as it should be."""
-    if isolation and not as_json:
+    if isolation and not (as_json or keep):
         _isolation(html, url)
         return
     with in_words():
         if isolation or html is not None:
-            raise Stopped("--html is for --isolation, and --json for the examination without it.")
+            raise Stopped("--html is for --isolation, --json and --keep are for the examination without it.")
         settings = settings_with(url)
 
-    async def work(where: Database) -> list[Finding]:
+    async def work(where: Database) -> tuple[list[Finding], Stopped | None]:
+        from specchem.doctor import keeping
         from specchem.doctor.examination import examine
 
         told: list[Finding] = []
@@ -45,10 +49,15 @@ def doctor(
             if not as_json:
                 _tell(finding, None if not told else told[-1])
             told.append(finding)
-        return told
+        try:
+            if keep:
+                await keeping.keep(where, told)
+        except Stopped as error:  # told below what was found all the same
+            return told, error
+        return told, None
 
     # Not one that is made ready first: whether it is, we are to say.
-    findings = on_database(url, work, ready=False)
+    findings, not_kept = on_database(url, work, ready=False)
     count = Counter(finding.state for finding in findings)
     if as_json:
         summary = {"ok": count["wrong"] == 0, "wrong": count["wrong"], "cannot_tell": count["cannot tell"]}
@@ -57,7 +66,9 @@ def doctor(
         out.print(
             f"\n{count['ok']} ok, {count['wrong']} wrong, {count['cannot tell']} cannot be told from here."
         )
-    raise typer.Exit(1 if count["wrong"] else 0)
+    if not_kept is not None:
+        err.print(str(not_kept), style="red", markup=False)
+    raise typer.Exit(1 if count["wrong"] or not_kept else 0)
 
 
 def _tell(finding: Finding, before: Finding | None) -> None:

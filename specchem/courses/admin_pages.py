@@ -31,17 +31,24 @@ OUTCOMES = {
     "language": N_("The version stands as it was, and its languages are as in the file."),
     "same": N_("This version is here already, word by word. Nothing was changed."),
 }
+DONE = {
+    "published": N_("Published. Whoever is enrolled from now on takes this version."),
+    "withdrawn": N_("Withdrawn. It is offered again when you publish it, or another version."),
+}
 
 
 @get("/admin/courses")
-async def courses(me: Me) -> Template:
+async def courses(me: Me, done: FromQuery[str] = "") -> Template:
     """Every course with its versions."""
     async with me.acting() as db:
         visitor = await get_visitor(db, me)
         found = await versions.get_versions(db)
         writes = await versions.may_write(db)
     grouped = [list(rows) for _, rows in groupby(found, lambda row: row.slug)]
-    return Template("courses/admin.html", context={"visitor": visitor, "courses": grouped, "writes": writes})
+    return Template(
+        "courses/admin.html",
+        context={"visitor": visitor, "courses": grouped, "writes": writes, "done": DONE.get(done)},
+    )
 
 
 @get("/admin/courses/load")
@@ -111,7 +118,7 @@ async def publish(me: Me, course: FromPath[UUID]) -> Redirect:
     """Offer this version from now on."""
     async with me.acting() as db:
         await versions.set_published(db, course, True)
-    return Redirect("/admin/courses", status_code=303)
+    return Redirect("/admin/courses?done=published", status_code=303)
 
 
 @post("/admin/courses/{course:uuid}/withdraw", status_code=303)
@@ -119,7 +126,7 @@ async def withdraw(me: Me, course: FromPath[UUID]) -> Redirect:
     """Nobody is enrolled in it or goes on in it."""
     async with me.acting() as db:
         await versions.set_published(db, course, False)
-    return Redirect("/admin/courses", status_code=303)
+    return Redirect("/admin/courses?done=withdrawn", status_code=303)
 
 
 def _read(content: bytes) -> Course:

@@ -19,6 +19,8 @@ from markdown_it import MarkdownIt
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from specchem.i18n import N_
+
 _KEY = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _TRIMMED = r"^\S(.*\S)?$"
 _NOT_BLANK = r"\S"
@@ -58,8 +60,8 @@ class Question(_Model):
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:
-        if faults := "; ".join(_answer_faults(self)):
-            raise PydanticCustomError("answers", "{faults}", {"faults": faults})
+        if faults := list(_answer_faults(self)):
+            raise PydanticCustomError("answers", "{faults}", {"key": self.key, "faults": faults})
         return self
 
 
@@ -224,7 +226,7 @@ def _page(page: "_File") -> dict[str, str] | None:
 def _read_translation(folder: Path, course: Course, problems: list[Problem]) -> Translation | None:
     """The course in the language that the folder is named after, held against the course itself."""
     if not re.search(_LANGUAGE, folder.name) or folder.name == course.language:
-        problems.append(Problem(folder, 1, "a folder must be named after another language, like es"))
+        problems.append(Problem(folder, 1, N_("a folder must be named after another language, like es")))
         return None
     file = _File(folder / "course.yaml", problems)
     title = file.check(_TitleFile, file.data())
@@ -258,25 +260,25 @@ def _refuse_unlisted(folder: Path, keys: Iterable[str], problems: list[Problem])
     known = {"course.yaml", *(f"{key}{end}" for key in keys for end in (".md", ".yaml"))}
     for path in folder.iterdir():
         if path.suffix.lower() in {".md", ".yaml", ".yml"} and path.name not in known:
-            problems.append(Problem(path, 1, "belongs to no section that course.yaml lists"))
+            problems.append(Problem(path, 1, N_("belongs to no section that course.yaml lists")))
 
 
 def _answer_faults(question: Question) -> Iterator[str]:
     if question.key in _TAKEN:
-        yield f'has a key that the pages use themselves: "{question.key}"'
+        yield N_(f'has a key that the pages use themselves: "{question.key}"')
     choices, correct = {c.key for c in question.choices}, set(question.correct)
     if len(choices) < 2:
-        yield "has fewer than 2 choices"
+        yield N_("has fewer than 2 choices")
     if not correct:
-        yield "has no right answer"
+        yield N_("has no right answer")
     for key in sorted(correct - choices):
-        yield f'has right answer "{key}", which is not one of its choices'
+        yield N_(f'has right answer "{key}", which is not one of its choices')
     if question.multiple and len(correct) == 1:
-        yield "is multiple-choice and has only 1 right answer"
+        yield N_("is multiple-choice and has only 1 right answer")
     if not question.multiple and len(correct) > 1:
-        yield f"has {len(correct)} right answers; say multiple: true, or keep one"
+        yield N_(f"has {len(correct)} right answers; say multiple: true, or keep one")
     if len(choices) > 1 and choices <= correct:
-        yield "has no wrong answer"
+        yield N_("has no wrong answer")
 
 
 # ------------------------------------------------------------------ Markdown
@@ -287,7 +289,12 @@ _ALLOWED = re.compile(
     r"(paragraph|heading|(bullet|ordered)_list|list_item|table|thead|tbody|tr|th|td|strong|em)_open"
     r"|inline|text|softbreak|hardbreak"
 )
-_REFUSED = {"html_block": "raw HTML", "html_inline": "raw HTML", "link_open": "a link", "image": "an image"}
+_REFUSED = {
+    "html_block": N_("raw HTML"),
+    "html_inline": "raw HTML",
+    "link_open": N_("a link"),
+    "image": N_("an image"),
+}
 
 
 def _markdown_faults(body: str) -> Iterator[tuple[int, str]]:
@@ -295,9 +302,9 @@ def _markdown_faults(body: str) -> Iterator[tuple[int, str]]:
         line = token.map[0] + 1 if token.map else 1
         for part in [token, *(token.children or [])]:
             if part.nesting >= 0 and not _ALLOWED.fullmatch(part.type):
-                yield line, f"{_REFUSED.get(part.type, part.type.replace('_', ' '))} is not allowed"
+                yield line, N_(f"{_REFUSED.get(part.type, part.type.replace('_', ' '))} is not allowed")
             elif part.type == "heading_open" and part.tag != "h2":
-                yield line, "a heading within a section must be ##"
+                yield line, N_("a heading within a section must be ##")
             # An entity such as &#x202e; writes a hidden character in plain letters.
             elif part.type == "text" and (hidden := _HIDDEN.search(part.content)):
                 yield line, _hidden_fault(hidden)
@@ -315,19 +322,20 @@ _HIDDEN = re.compile(
 )
 _HIDDEN_IN_LINE = re.compile(rf"{_HIDDEN.pattern}|[\t\n]")
 _TAG = re.compile(r"tag:yaml\.org,2002:(str|bool|int|float|null|timestamp|seq|map)")
+# What it is said of, and how long it may be.
 _WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not a field we know",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "tuple_type": "must be a list",
-    "model_type": "must be a group of fields",
-    "too_short": "must not be an empty list",
-    "string_too_long": "is longer than {max_length} characters",
-    _KEY: 'must be words of a-z and 0-9 joined by "-", like packing-group-i',
-    _TRIMMED: "must not be blank, nor begin or end with a space",
-    _NOT_BLANK: "must not be blank",
-    _LANGUAGE: "must be a language code, like en",
+    "missing": N_("{} is missing"),
+    "extra_forbidden": N_("{} is not a field we know"),
+    "string_type": N_("{} must be a string"),
+    "bool_type": N_("{} must be true or false"),
+    "tuple_type": N_("{} must be a list"),
+    "model_type": N_("{} must be a group of fields"),
+    "too_short": N_("{} must not be an empty list"),
+    "string_too_long": N_("{} is longer than {} characters"),
+    _KEY: N_('{} must be words of a-z and 0-9 joined by "-", like packing-group-i'),
+    _TRIMMED: N_("{} must not be blank, nor begin or end with a space"),
+    _NOT_BLANK: N_("{} must not be blank"),
+    _LANGUAGE: N_("{} must be a language code, like en"),
 }
 
 
@@ -341,10 +349,10 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         # A few lines of aliases can stand for billions of nodes; a course needs none.
         if getattr(event, "anchor", None):
-            raise yaml.MarkedYAMLError(None, None, "& and * references are not allowed", event.start_mark)
+            raise yaml.MarkedYAMLError(None, None, N_("& and * references are not allowed"), event.start_mark)
         node = super().compose_node(parent, index)
         if node and not _TAG.fullmatch(node.tag):
-            raise yaml.MarkedYAMLError(None, None, f"the tag {node.tag} is not allowed", node.start_mark)
+            raise yaml.MarkedYAMLError(None, None, N_(f"the tag {node.tag} cannot be used"), node.start_mark)
         return node
 
 
@@ -441,26 +449,33 @@ class _File:
             for fault in error.errors(include_url=False):
                 # Pydantic also calls a list short when none of its items is right.
                 if fault["type"] != "too_short" or not fault["input"]:
-                    self.fault(fault["loc"], _in_words(fault, data))
+                    for words in _in_words(fault, data):
+                        self.fault(fault["loc"], words)
             return None
 
 
 def _hidden_fault(found: re.Match[str]) -> str:
-    what = {"\n": "a line break", "\t": "a tab"}.get(found[0], f"the hidden character U+{ord(found[0]):04X}")
-    return f"must not hold {what}"
+    what = {"\n": N_("a line break"), "\t": N_("a tab")}.get(found[0])
+    what = what or N_(f"the hidden character U+{ord(found[0]):04X}")
+    return N_(f"must not hold {what}")
 
 
-def _in_words(fault: ErrorDetails, data: Any) -> str:
+def _in_words(fault: ErrorDetails, data: Any) -> Iterator[str]:
     """A fault that Pydantic found, as `question "packing-group-i": prompt is missing`."""
     at, given, more, who = fault["loc"], fault["input"], fault.get("ctx", {}), ""
     if at[:1] == ("questions",) and len(at) > 1:
         question = data["questions"][at[1]]
         key = question.get("key") if isinstance(question, dict) else None
-        who = f'question "{key}"' if isinstance(key, str) else f"question {int(at[1]) + 1}"
+        who = f'"{key}"' if isinstance(key, str) else str(int(at[1]) + 1)
     if fault["type"] == "answers":
-        return f"{who} {more['faults']}"
+        for one in more["faults"]:
+            yield N_(f'question "{more["key"]}" {one}')
+        return
     field_name = next((part for part in reversed(at[2 if who else 0 :]) if isinstance(part, str)), "")
-    words = _WORDS.get(more.get("pattern", fault["type"]), fault["msg"]).format(**more)
+    known = _WORDS.get(more.get("pattern", fault["type"]))
+    of = field_name or (N_(f"question {who}") if who else N_("the file"))
+    words = known.format(of, more.get("max_length")) if known else f"{of}: {fault['msg']}"
     if fault["type"] == "string_type" and isinstance(given, _Unquoted | bool):
-        words += f': put quotes around "{given.text if isinstance(given, _Unquoted) else str(given).lower()}"'
-    return f"{who}: {field_name} {words}" if who and field_name else f"{who}{field_name} {words}".strip()
+        bare = given.text if isinstance(given, _Unquoted) else str(given).lower()
+        words = N_(f'{words}: put quotes around "{bare}"')
+    yield N_(f"question {who}: {words}") if who and field_name else words

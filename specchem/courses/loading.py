@@ -13,21 +13,22 @@ Words = dict[str, dict[str, str]]
 async def load_course(connection: Connection, course: Course) -> bool:
     """Load a version of a course; False when it stands as it is. Call inside a transaction.
 
-    A draft is replaced. Raises Conflict where a published version would change: people who take it would be graded by
-    other questions than they saw. A language that it did not have yet may be added to it.
+    A draft is replaced. Raises Conflict where a published version would change, or one that anybody takes: they would
+    be graded by other questions than they saw. A language that it did not have yet may be added to it.
     """
     fingerprint = content_hash(course)
     known = await connection.fetchrow(
         """
-        select id, is_published or superseded_at is not null as offered, content_hash, translations
-        from courses where slug = $1 and version = $2 for update""",
+        select id, content_hash, translations, is_published or superseded_at is not null
+            or exists (select from enrollments e where e.course_id = c.id) as offered
+        from courses c where slug = $1 and version = $2 for update""",
         course.slug, course.version,
     )  # fmt: skip
     if known is not None and known["content_hash"] == fingerprint:
         return await _translate(connection, known["id"], known["translations"], course, known["offered"])
     if known is not None and known["content_hash"] is not None and known["offered"]:
         raise Conflict(
-            f"Course {course.slug} {course.version} is published, and a published version never changes:"
+            f"Course {course.slug} {course.version} was published, and a published version never changes:"
             " raise the version in course.yaml."
         )
     course_id, is_new = await connection.fetchrow(  # type: ignore[misc]
@@ -84,7 +85,7 @@ async def _translate(
         return False
     if offered and any(wanted.get(language) != words for language, words in known.items()):
         raise Conflict(
-            f"Course {course.slug} {course.version} is published, and its words in a language never change:"
+            f"Course {course.slug} {course.version} was published, and its words in a language never change:"
             " raise the version in course.yaml."
         )
     await connection.execute("update courses set translations = $2 where id = $1", course_id, wanted)

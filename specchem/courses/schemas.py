@@ -64,6 +64,7 @@ class Version(CourseRow, frozen=True):
 
     enrolled: int
     completed: int
+    is_taken: bool  # was anybody ever enrolled in it?
     state: Literal["draft", "offered", "superseded", "withdrawn"]
 
     @property

@@ -9,7 +9,7 @@ from specchem.errors import Forbidden
 
 # Offered is what can be enrolled in now; superseded, what people go on in beside a newer version.
 _VERSION = """
-    select c.*, p.enrolled, p.completed, case
+    select c.*, p.enrolled, p.completed, p.is_taken, case
         when c.is_published and c.superseded_at is null then 'offered'
         when c.is_published then 'superseded'
         when c.superseded_at is not null or p.is_taken then 'withdrawn'

@@ -147,6 +147,7 @@ TABLES: dict[str, Rights] = {
     "specchem.pruned_answers": CLOSED,
     "specchem.tries": CLOSED,
     "specchem.imports": CLOSED,
+    "specchem.examinations": CLOSED,
     "specchem.settings": CLOSED,
     "specchem.rules": CLOSED,
     "specchem.alembic_version": CLOSED,
@@ -177,6 +178,7 @@ FUNCTIONS: dict[str, str] = {
     "app.plant_people()": "authenticated",
     "app.course_people()": "authenticated",
     "app.volume_by_day(integer,text)": "authenticated",
+    "app.examination()": "authenticated",
     "app.percent(bigint,bigint)": "authenticated",
     "app.enter(text,integer,integer)": "specchem_api",
     "app.release()": "specchem_api",
@@ -200,7 +202,7 @@ BEHIND = """
 # What runs with its owner's eyes, past row security; everything else has the caller's.
 DEFINERS = """
     check_activity check_closing check_invitation check_profile check_role count_answers count_enrollment
-    count_person count_progress count_success count_try course_people empty_draft explain follow_account
+    count_person count_progress count_success count_try course_people empty_draft examination explain follow_account
     follow_invitation follow_progress follow_status grade_answer handle_new_user has_shown_enough is_dev is_hr
     keep_content keep_import keep_progress keep_version kept_import me move_progress my_sections note_failure
     note_invitation note_role note_sign_in open_progress plant_people publish release session_ended visible_plants

@@ -6,7 +6,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from litestar import Router, get, post
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 from pydantic import ValidationError
 
@@ -22,6 +22,12 @@ from specchem.people.visitor import get_visitor
 
 NAME = N_("A plant needs a name of at most 100 letters, without control characters.")
 ZONE = N_("Choose the plant's time zone from the list.")
+DONE = {
+    "added": N_("Added. People can be invited and moved into it."),
+    "saved": N_("Saved."),
+    "closed": N_("Closed. Its people can do nothing until it is open again."),
+    "opened": N_("Open again. Its people go on where they were."),
+}
 
 
 @cache
@@ -32,9 +38,9 @@ def zones() -> list[str]:
 
 
 @get("/admin/plants")
-async def plants(me: Me) -> Template:
+async def plants(me: Me, done: FromQuery[str] = "") -> Template:
     """Every plant, and a form for a new one."""
-    return await _list(me)
+    return await _list(me, done=done)
 
 
 @post("/admin/plants", status_code=200)
@@ -47,7 +53,7 @@ async def create(request: Ask, me: Me) -> Template | Redirect:
             await create_plant(db, new)
     except (ValidationError, BadInput, Conflict) as error:
         return await _list(me, _sentence(error), {"name": name, "timezone": timezone})
-    return Redirect("/admin/plants", status_code=303)
+    return Redirect("/admin/plants?done=added", status_code=303)
 
 
 @get("/admin/plants/{plant:uuid}")
@@ -66,7 +72,7 @@ async def change(request: Ask, me: Me, plant: FromPath[UUID]) -> Template | Redi
             await update_plant(db, plant, wanted)
     except (ValidationError, BadInput, Conflict) as error:
         return await _one(me, plant, _sentence(error), {"name": name, "timezone": timezone})
-    return Redirect("/admin/plants", status_code=303)
+    return Redirect("/admin/plants?done=saved", status_code=303)
 
 
 @get("/admin/plants/{plant:uuid}/close")
@@ -83,7 +89,7 @@ async def close(me: Me, plant: FromPath[UUID]) -> Template | Redirect:
             await update_plant(db, plant, UpdatePlant(is_active=False))
     except Conflict as error:
         return await _one(me, plant, str(error), page="people/close_plant.html")
-    return Redirect("/admin/plants", status_code=303)
+    return Redirect("/admin/plants?done=closed", status_code=303)
 
 
 @post("/admin/plants/{plant:uuid}/open", status_code=303)
@@ -91,7 +97,7 @@ async def reopen(me: Me, plant: FromPath[UUID]) -> Redirect:
     """Its people go on where they were."""
     async with me.acting() as db:
         await update_plant(db, plant, UpdatePlant(is_active=True))
-    return Redirect("/admin/plants", status_code=303)
+    return Redirect("/admin/plants?done=opened", status_code=303)
 
 
 def _sentence(error: Exception) -> str:
@@ -101,13 +107,15 @@ def _sentence(error: Exception) -> str:
     return ZONE if isinstance(error, BadInput) and str(error).startswith("timezone: ") else str(error)
 
 
-async def _list(me: Asker, sentence: str | None = None, typed: dict[str, str] | None = None) -> Template:
+async def _list(
+    me: Asker, sentence: str | None = None, typed: dict[str, str] | None = None, done: str = ""
+) -> Template:
     async with me.acting() as db:
         visitor = await get_visitor(db, me)
         found = await get_plants_with_people(db)
     context: dict[str, Any] = {
         "visitor": visitor, "plants": found, "zones": zones(), "sentence": sentence,
-        "typed": typed or {"name": "", "timezone": "America/New_York"},
+        "done": DONE.get(done), "typed": typed or {"name": "", "timezone": "America/New_York"},
     }  # fmt: skip
     return Template("people/plants.html", context=context, status_code=400 if sentence else 200)
 

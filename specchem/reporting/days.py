@@ -1,6 +1,7 @@
 """How much happens, day by day over all plants, and how the server fares: for who looks after it."""
 
-from datetime import date
+from datetime import date, datetime
+from typing import Literal
 
 import msgspec
 
@@ -29,9 +30,51 @@ class Health(msgspec.Struct, frozen=True):
     pool: tuple[int, int, int]
 
 
+class Found(msgspec.Struct, frozen=True):
+    """What doctor said of one line of its list, in English."""
+
+    line: str
+    state: Literal["ok", "wrong", "cannot tell"]
+    found: str
+    todo: str
+
+
+class Examination(msgspec.Struct, frozen=True):
+    """What `specchem doctor --keep` found, and as which release."""
+
+    examined_at: datetime
+    release: str
+    findings: list[Found]
+
+    @property
+    def in_order(self) -> list[Found]:
+        """What is as it should be."""
+        return [one for one in self.findings if one.state == "ok"]
+
+    @property
+    def wrong(self) -> list[Found]:
+        """What is not."""
+        return [one for one in self.findings if one.state == "wrong"]
+
+    @property
+    def unclear(self) -> list[Found]:
+        """What doctor could not see."""
+        return [one for one in self.findings if one.state == "cannot tell"]
+
+
 async def get_volume_by_day(db: Db, weeks: int, zone: str) -> list[Day]:
     """The latest day first, and today's is not over; for HR and dev admins. Raises Forbidden."""
     return await db.all(Day, "select * from app.volume_by_day($1, $2)", weeks, zone)
+
+
+async def may_mend(db: Db) -> bool:
+    """Is what doctor found for the caller?"""
+    return bool(await db.value("select app.is_dev()"))
+
+
+async def get_examination(db: Db) -> Examination | None:
+    """The latest that was kept; for dev admins. Raises Forbidden."""
+    return await db.maybe(Examination, "select * from app.examination()")
 
 
 async def get_health(pool: Pool) -> Health:

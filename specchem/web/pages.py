@@ -27,6 +27,7 @@ from specchem.reporting import system_pages as system
 
 YEAR = 365 * 24 * 3600  # seconds
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+COMMANDS = MarkdownIt("zero").enable("backticks")
 
 
 def dress(engine: JinjaTemplateEngine, idle_minutes: int) -> None:
@@ -35,6 +36,7 @@ def dress(engine: JinjaTemplateEngine, idle_minutes: int) -> None:
     environment.autoescape = True
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["markdown"] = lambda text: Markup(MARKDOWN.render(text))  # noqa: S704  checked content
+    environment.filters["commands"] = lambda text: Markup(COMMANDS.renderInline(text))  # noqa: S704  escaped
     environment.add_extension("jinja2.ext.i18n")
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_callables(i18n._, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]

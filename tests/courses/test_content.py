@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from specchem import i18n
 from specchem.courses.content import ContentError, Course, content_hash, read_course
 
 OURS = Path(__file__).parents[2] / "courses" / "function-specific-hazmat"
@@ -157,7 +158,7 @@ ABOUT, PAGE, QUIZ = "course.yaml", "filling.md", "filling.yaml"
         (ABOUT, "  - filling", "  - filling\n  - ../welcome", "9: sections must be words of a-z"),
         (ABOUT, "  - filling", "  - filling\n  - closing", '9: section "closing" has no closing.md'),
         (ABOUT, COURSE, "", "1: is empty"),
-        (ABOUT, COURSE, "- drums\n", "1: must be a group of fields"),
+        (ABOUT, COURSE, "- drums\n", "1: the file must be a group of fields"),
         (ABOUT, "sections:\n  - welcome\n  - filling", "sections: 2", "6: sections must be a list"),
         # YAML itself
         (QUIZ, "    correct: [b]", "   correct: [b]", "9: YAML: "),
@@ -165,7 +166,7 @@ ABOUT, PAGE, QUIZ = "course.yaml", "filling.md", "filling.yaml"
         (QUIZ, "correct: [b]", "correct: &x [b]", "9: YAML: & and * references are not allowed"),
         (QUIZ, "correct: [b]", "correct: *x", "9: YAML: & and * references are not allowed"),
         (QUIZ, "correct: [b]", "correct: !!python/name:os.system ''", "9: YAML: the tag tag:yaml.org"),
-        (QUIZ, "Why leave room?", "!why room", "3: YAML: the tag !why is not allowed"),
+        (QUIZ, "Why leave room?", "!why room", "3: YAML: the tag !why cannot be used"),
         (QUIZ, "correct: [b]", '"\\UFFFFFFFF": b', "1: YAML: "),
         (QUIZ, QUESTIONS, "[" * 5000, "1: YAML: "),
         (QUIZ, QUESTIONS, "questions: []", "1: questions must not be an empty list"),
@@ -221,6 +222,39 @@ def test_one_fault_is_told_with_its_line(drums: Path, file: str, old: str, new: 
     (drums / file).write_text(text.replace(old, new, 1))
     found = problems(drums)
     assert any(problem.startswith(f"{file}:{told}") for problem in found), found
+    i18n.speak("es")
+    try:
+        for problem in found:
+            sentence = problem.split(":", 2)[2].strip()
+            assert i18n.told(sentence) != sentence or sentence.startswith("YAML: ")
+    finally:
+        i18n.speak("en")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('question "room" has right answer "z", which is not one of its choices',
+         'la pregunta "room" tiene la respuesta correcta "z", que no es una de sus opciones'),
+        ('question "room" has 2 right answers; say multiple: true, or keep one',
+         'la pregunta "room" tiene 2 respuestas correctas; escriba multiple: true, o deje una'),
+        ('question "closing": text must be a string: put quotes around "25"',
+         'pregunta "closing": text debe ser un texto: ponga comillas a "25"'),
+        ("question 2: key is missing", "pregunta 2: falta key"),
+        ("question 2 must be a group of fields", "la pregunta 2 debe ser un grupo de campos"),
+        ("the file must be a group of fields", "el archivo debe ser un grupo de campos"),
+        ("title is longer than 200 characters", "title tiene más de 200 caracteres"),
+        ("must not hold the hidden character U+202E", "no debe contener el carácter oculto U+202E"),
+        ("raw HTML is not allowed", "no se permite: HTML"),
+        ("YAML: the tag !why cannot be used", "YAML: no se puede usar la etiqueta !why"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_in_spanish(said: str, told: str) -> None:
+    i18n.speak("es")
+    try:
+        assert i18n.told(said) == told
+    finally:
+        i18n.speak("en")
 
 
 def test_a_fault_is_told_once(drums: Path) -> None:

@@ -324,7 +324,8 @@ async def test_a_database_of_the_first_revision_is_brought_up(cluster: Cluster, 
         """
         drop schema app cascade;
         drop table public.completion_counters, specchem.pruned_answers;
-        drop table specchem.tries, specchem.settings, specchem.imports, public.audit_events;
+        drop table specchem.tries, specchem.settings, specchem.imports, specchem.examinations,
+            public.audit_events;
         alter table public.courses drop column language, drop column superseded_at, drop column translations,
             drop constraint courses_slug_version_unique, add constraint courses_slug_unique unique (slug);
         alter table public.sections drop column translations;

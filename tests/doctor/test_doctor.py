@@ -13,7 +13,7 @@ from pydantic import HttpUrl, SecretStr
 
 from specchem.db import embedded, upgrade
 from specchem.db.database import Database, of_server
-from specchem.doctor import record, server
+from specchem.doctor import record, schema, server
 from specchem.doctor.examination import examine, opened
 from specchem.doctor.findings import SECTION_OF, SECTIONS, Finding, Line
 from specchem.seed import seed
@@ -87,6 +87,21 @@ async def test_one_with_people_is_answered_line_by_line_and_stays_as_it_was(
     assert {one.line: one.section for one in found} == SECTION_OF
     assert (await dump(cluster, standing), await connection.fetchrow(count)) == before
     await connection.close()
+
+
+async def test_versions_beside_the_release_s_are_no_fault(standing: Database) -> None:
+    """Whichever row comes first: the release's is looked for."""
+    others = (
+        "insert into public.courses (slug, title, version) select slug, title, '{}' from public.courses"
+        " where slug = 'function-specific-hazmat' limit 1"
+    )
+    await commit(standing, others.format("0.1"))
+    # A row that was written again stands behind.
+    await commit(standing, "update public.courses set updated_at = now() where version = '1.0'")
+    await commit(standing, others.format("9.0"))
+    async with opened(standing, Settings(), lambda _: None) as seen:
+        (said,) = await schema.seed_run(seen)
+    assert said.state == "ok", said
 
 
 async def test_what_an_owner_does_not_see_is_said_so(standing: Database) -> None:

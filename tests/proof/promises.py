@@ -460,4 +460,9 @@ ALL: list[tuple[str, str, str, str]] = [
         for who, said in (("HR", "1"), ("dev admin", "1"), ("manager", "PT403"), ("associate", "PT403"),
                           ("HR and dev admin by password alone", "PT403"))
     ),
+    *(
+        ("app.examination", who, "select * from app.examination()", said)
+        for who, said in (("dev admin", "0"), ("HR", "PT403"), ("manager", "PT403"), ("associate", "PT403"),
+                          ("HR and dev admin by password alone", "PT403"))
+    ),
 ]  # fmt: skip

@@ -107,9 +107,12 @@ async def test_a_version_is_loaded_looked_at_and_published(own: Served) -> None:
         asked = await tab.get(f"{LIST}/{made}/publish")
         assert is_page(asked, 200)
         assert f"It takes the place of version {old}. 2 people are on the way" in words(asked)
-        assert goes_to(await tab.send(f"{LIST}/{made}/publish"), LIST)
-        assert goes_to(await tab.send(f"{LIST}/{made}/publish"), LIST)  # once more, and nothing is lost
-        page = await tab.get(LIST)
+        assert goes_to(await tab.send(f"{LIST}/{made}/publish"), f"{LIST}?done=published")
+        assert goes_to(
+            await tab.send(f"{LIST}/{made}/publish"), f"{LIST}?done=published"
+        )  # once more, and nothing is lost
+        page = await tab.get(f"{LIST}?done=published")
+        assert "Published. Whoever is enrolled from now on" in words(page)
         assert "9.0 Offered" in words(page)
         assert f"{old} Replaced" in words(page)
 
@@ -128,12 +131,12 @@ async def test_a_withdrawn_version_is_closed_to_its_people_until_it_is_published
         asked = await tab.get(f"{LIST}/{hazmat}/withdraw")
         assert "2 people are on the way in it, and cannot go on" in words(asked)
         assert is_page(await learner.get(f"/courses/{SLUG}"), 200)
-        assert goes_to(await tab.send(f"{LIST}/{hazmat}/withdraw"), LIST)
+        assert goes_to(await tab.send(f"{LIST}/{hazmat}/withdraw"), f"{LIST}?done=withdrawn")
         assert is_page(await learner.get(f"/courses/{SLUG}"), 404)
         assert "Withdrawn" in words(await tab.get(f"{LIST}/{hazmat}/preview"))
         asked = await tab.get(f"{LIST}/{hazmat}/publish")
         assert "2 people were in this version, and can open it again" in words(asked)
-        assert goes_to(await tab.send(f"{LIST}/{hazmat}/publish"), LIST)
+        assert goes_to(await tab.send(f"{LIST}/{hazmat}/publish"), f"{LIST}?done=published")
         assert is_page(await learner.get(f"/courses/{SLUG}"), 200)
 
 

@@ -33,8 +33,10 @@ create trigger publishes_later before update of is_published on public.courses
 for each row when (new.is_published and not old.is_published) execute function app.publish();
 
 -- A version that was ever offered is what people were taught and asked: it is withdrawn or superseded, not rewritten.
+-- Whether anybody takes it is looked up by index: for a draft, whose every row asks, a scan finds nobody,
+-- and that at its end.
 create function app.keep_version() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
     if app.is_client() and (
         old.is_published or old.superseded_at is not null
@@ -53,7 +55,7 @@ create trigger keeps_version before update on public.courses
 for each row execute function app.keep_version();
 
 create function app.keep_content() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
     course uuid := case when tg_op = 'DELETE' then old.course_id else new.course_id end;
 begin

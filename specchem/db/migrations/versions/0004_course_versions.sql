@@ -34,3 +34,10 @@ create table specchem.imports (
     kept_at timestamptz not null default now()
 );
 create index imports_kept_at_idx on specchem.imports (kept_at);
+
+-- What `specchem doctor --keep` found, as it says it with --json.
+create table specchem.examinations (
+    examined_at timestamptz primary key default now(),
+    release text not null,
+    findings jsonb not null constraint examinations_findings_array check (jsonb_typeof(findings) = 'array')
+);
