@@ -295,7 +295,7 @@ class Fuzzer:
         for part in ("path_parameters", "query", "body"):
             schema.hooks.register_hook_with_name(self.realism, f"flatmap_{part}")
         operations = [operation for path in schema.values() for operation in path.values()]
-        chance = Random(number)
+        chance = Random(f"{number} {self.who}")  # one kind's bad luck is not everybody's
         for _ in range(rounds):
             for values in self.realism.values.values():
                 chance.shuffle(values)  # Hypothesis begins with the first of each: a request that fits, anew
