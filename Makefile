@@ -1,6 +1,6 @@
 # `make` alone lists what can be made; each target's line below is that list.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test prove check format messages bench bench-peers bench-growth bench-phone lock clean
+.PHONY: help setup run test prove check format messages pictures bench bench-peers bench-growth bench-phone lock clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -35,6 +35,11 @@ check: .venv/dev.ok ## format, lint, strict types, SQL lint
 
 messages: .venv/dev.ok ## find what is said, and list what is still to be translated in specchem/locales
 	@$(BIN)/python -m tests.messages
+
+pictures: .venv/dev.ok ## take the README's pictures anew, of the demo
+	@bash tools/browser.sh
+	@$(BIN)/pytest tests/browser/test_demo.py
+	@for one in docs/pictures/*.png; do cp .cache/pictures/$$(basename $$one) $$one; done
 
 format: .venv/dev.ok ## put the code into the house's format
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -3,7 +3,7 @@
 from playwright.async_api import expect
 
 from specchem.demo import PASSWORD, make_demo
-from tests.browser.conftest import open_site, picture, sign_in
+from tests.browser.conftest import PHONE, open_site, picture, sign_in
 from tests.conftest import Cluster
 
 
@@ -11,6 +11,15 @@ async def test_what_each_account_of_the_demo_sees(cluster: Cluster) -> None:
     demo = await cluster.seeded()
     await make_demo(demo, lambda _: None)
     async with open_site(demo) as site:
+        async with site.visit(size=PHONE) as page:
+            await sign_in(page, "associate", PASSWORD)
+            await page.get_by_role("button", name="Español").click()
+            await expect(page.get_by_role("heading", name="Mis cursos")).to_be_visible()
+            await picture(page, "phone-courses")
+            await page.get_by_role("button", name="Continuar").click()
+            await page.locator("#steps").scroll_into_view_if_needed()
+            await picture(page, "phone-question")
+
         async with site.visit() as page:
             await sign_in(page, "associate", PASSWORD)
             await page.get_by_role("link", name="Function-Specific HazMat Training").first.click()
@@ -42,6 +51,9 @@ async def test_what_each_account_of_the_demo_sees(cluster: Cluster) -> None:
         async with site.visit() as page:
             await sign_in(page, "dev", PASSWORD)
             await expect(page.get_by_role("link", name="Company")).to_have_count(0)
+            await page.get_by_role("link", name="System").click()
+            await expect(page.get_by_role("heading", name="System")).to_be_visible()
+            await picture(page, "system")
 
         async with site.visit() as page:
             await sign_in(page, "suspended", PASSWORD)
