@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+# How many processes run the tests, each with servers of its own; 0: this one.
+WORKERS ?= 0
 VENDOR := specchem/web/static/vendor
 
 help: ## this list
@@ -19,10 +21,10 @@ setup: .venv/run.ok ## install what `make run` needs into .venv, in this folder
 run: .venv/run.ok ## start the product with demo people on 127.0.0.1:8000
 	@SPECCHEM_LOG_FORMAT=$${SPECCHEM_LOG_FORMAT:-text} exec $(BIN)/specchem serve --demo
 
-test: .venv/dev.ok ## set up, then lint, types and every test
+test: .venv/dev.ok ## set up, then lint, types and every test (WORKERS=2 in two processes)
 	@$(MAKE) --no-print-directory check
 	@bash tools/browser.sh
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 prove: .venv/dev.ok ## the long proofs: 10,000 random steps, 5,000 random requests, every rule weakened
 	@PROVE=long $(BIN)/pytest tests/proof tests/db/test_isolation.py tests/db/test_attack.py

@@ -4,8 +4,8 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,11 +28,6 @@ MEMORY = Path("/dev/shm")
 logs.begin()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is asked of the whole suite's logs is asked last."""
-    items.sort(key=lambda item: item.path.name == "test_logs.py")
-
-
 def pytest_configure() -> None:
     """Work in memory where there is room: a slow disk's syncs are nobody's business here, and a kill keeps memory."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 * 2**30:
@@ -40,6 +35,13 @@ def pytest_configure() -> None:
         place.chmod(0o711)  # PostgreSQL's own user passes through
         os.environ["TMPDIR"] = tempfile.tempdir = str(place)
         atexit.register(shutil.rmtree, place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_any_log() -> Iterator[None]:
+    """Asked of all that this process's tests made anybody log: it is set up first, so it is torn down last."""
+    yield
+    assert sorted(set(logs.leaks())) == []
 
 
 @contextmanager
@@ -112,15 +114,31 @@ async def make_cluster(server: embedded.Server) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+async def clusters() -> AsyncIterator[Callable[[Path | None], Awaitable[Cluster]]]:
+    """One of each version, kept to the end: a test on the one after a test on the other makes nothing anew."""
+    made: dict[Path | None, Cluster] = {}
+    with ExitStack() as stack:
+
+        async def of_version(bin_dir: Path | None) -> Cluster:
+            if bin_dir not in made:
+                server = stack.enter_context(temporary_server(bin_dir))
+                # Hundreds of databases are made and thrown away; none has to outlive a power cut.
+                connection = await asyncpg.connect(server.dsn("supabase_admin"))
+                await connection.execute("alter system set fsync = off")
+                await connection.execute("select pg_reload_conf()")
+                await connection.close()
+                made[bin_dir] = await make_cluster(server)
+            return made[bin_dir]
+
+        yield of_version
+
+
+@pytest.fixture(scope="session")
+async def cluster(
+    request: pytest.FixtureRequest, clusters: Callable[[Path | None], Awaitable[Cluster]]
+) -> Cluster:
     """The embedded PostgreSQL 18; tests/db/conftest.py asks for PostgreSQL 15 as well."""
-    with temporary_server(getattr(request, "param", None)) as server:
-        # Hundreds of databases are made and thrown away; none has to outlive a power cut.
-        connection = await asyncpg.connect(server.dsn("supabase_admin"))
-        await connection.execute("alter system set fsync = off")
-        await connection.execute("select pg_reload_conf()")
-        await connection.close()
-        yield await make_cluster(server)
+    return await clusters(getattr(request, "param", None))
 
 
 @pytest.fixture(scope="session")

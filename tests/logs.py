@@ -74,11 +74,14 @@ def leaks() -> Iterator[str]:
     whole = "\n".join(lines)
     words = set(re.findall(r"[\w-]{6,}", whole))
     told = issued & words
-    for line in lines:
-        for name, pattern in PATTERNS.items():
+    # What is nowhere is not looked for in each of some hundred thousand lines.
+    patterns = {name: pattern for name, pattern in PATTERNS.items() if re.search(pattern, whole)}
+    passwords = [password for password in PASSWORDS if password in whole]
+    for line in lines if patterns or passwords or told else ():
+        for name, pattern in patterns.items():
             if re.search(pattern, line):
                 yield f"{name} in: {re.sub(pattern, '…', line)[:200]}"
-        for password in PASSWORDS:
+        for password in passwords:
             if password in line:
                 yield f"a password in: {line.replace(password, '…')[:200]}"
         for secret in told:

@@ -107,13 +107,13 @@ class Program:
 
     def wait_until_ready(self) -> "Program":
         assert self._ready.wait(600), self.lines
-        assert self.process.poll() is None, self.lines
+        assert self.process.poll() is None, (self.process.returncode, self.lines)
         return self
 
     @property
     def address(self) -> str:
         found = re.search(r"^Ready: (http\S+)", "\n".join(self.lines), re.M)
-        assert found, self.lines
+        assert found, (self.process.poll(), self.lines)
         return found[1]
 
     def sign_in(self, email: str, password: str) -> httpx.Client:

@@ -16,11 +16,11 @@ from axe_playwright_python.async_playwright import Axe
 from litestar import Litestar
 from playwright.async_api import Browser, Page, async_playwright
 
-from specchem.auth.service.passwords import PASSWORDS
 from specchem.db.database import Database
 from specchem.settings import Settings
 from specchem.web.app import create_app
-from tests.web.served import RING
+from tests.web.served import PASSWORD as PASSWORD  # the visitors', for the tests beside
+from tests.web.served import RING, VERIFIER
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -28,7 +28,6 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
-PASSWORD = "correct horse battery"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PICTURES = Path(__file__).parents[2] / ".cache" / "pictures"
 
@@ -93,9 +92,18 @@ async def picture(page: Page, name: str, *, whole: bool = False) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """One for all tests, for a visitor has a context, with cookies and a cache of their own."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
 @asynccontextmanager
-async def open_site(database: Database) -> AsyncIterator[Site]:
-    """Serve a database, and start a browser for it."""
+async def open_site(database: Database, browser: Browser) -> AsyncIterator[Site]:
+    """Serve a database to the browser."""
     listening = socket.create_server(("127.0.0.1", 0))
     settings = Settings(port=listening.getsockname()[1])
     app = create_app(settings, database, RING)
@@ -103,21 +111,18 @@ async def open_site(database: Database) -> AsyncIterator[Site]:
         uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        try:
-            yield Site(settings.base_url, browser, app)
-        finally:
-            await browser.close()
-            server.should_exit = True
-            await serving
+    try:
+        yield Site(settings.base_url, browser, app)
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @pytest.fixture
-async def site(fresh: Database) -> AsyncIterator[Site]:
+async def site(fresh: Database, chromium: Browser) -> AsyncIterator[Site]:
     """The world of the tests, all with one password."""
     auth = await asyncpg.connect(fresh.auth)
-    await auth.execute("update auth.users set encrypted_password = $1", PASSWORDS.hash(PASSWORD))
+    await auth.execute("update auth.users set encrypted_password = $1", VERIFIER)
     await auth.close()
-    async with open_site(fresh) as opened:
+    async with open_site(fresh, chromium) as opened:
         yield opened

@@ -1,16 +1,16 @@
 """The demo, as somebody sees it who has just run `make run`; its pictures are the README's."""
 
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from specchem.demo import PASSWORD, make_demo
 from tests.browser.conftest import PHONE, open_site, picture, sign_in
 from tests.conftest import Cluster
 
 
-async def test_what_each_account_of_the_demo_sees(cluster: Cluster) -> None:
+async def test_what_each_account_of_the_demo_sees(cluster: Cluster, chromium: Browser) -> None:
     demo = await cluster.seeded()
     await make_demo(demo, lambda _: None)
-    async with open_site(demo) as site:
+    async with open_site(demo, chromium) as site:
         async with site.visit(size=PHONE) as page:
             await sign_in(page, "associate", PASSWORD)
             await page.get_by_role("button", name="Español").click()

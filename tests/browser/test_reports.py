@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from specchem.demo import PASSWORD, make_demo
 from tests.browser.conftest import DESK, PHONE, Site, open_site, picture, sign_in
@@ -12,7 +12,7 @@ from tests.conftest import Cluster
 
 
 @pytest.fixture(scope="module")
-async def demo(cluster: Cluster) -> AsyncIterator[Site]:
+async def demo(cluster: Cluster, chromium: Browser) -> AsyncIterator[Site]:
     """The demo, with one who is stuck twice over: Alma Soto, three weeks away and three times wrong."""
     where = await cluster.seeded()
     await make_demo(where, lambda _: None)
@@ -32,7 +32,7 @@ async def demo(cluster: Cluster) -> AsyncIterator[Site]:
         where p.email = 'associate@example.com'"""
     )
     await owner.close()
-    async with open_site(where) as site:
+    async with open_site(where, chromium) as site:
         yield site
 
 

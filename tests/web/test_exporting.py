@@ -147,6 +147,7 @@ async def test_a_hostile_name_runs_nowhere(own: Served) -> None:
         assert not any(one for row in book.get_sheet_by_index(0).to_python() for one in row if one == "x")
 
 
+@pytest.mark.parametrize("own", ["local"], indirect=True)  # nobody signs in
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 async def test_a_hundred_thousand_rows_do_not_grow_the_process(own: Served, kind: Format) -> None:
     """From the database to the file: a cursor, as the person who asks. Whole, the rows would be 100 MB."""

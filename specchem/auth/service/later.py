@@ -27,6 +27,7 @@ class Later:
         task = asyncio.create_task(self._do(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # of what was broken off before there was room
 
     async def drain(self, seconds: float | None = None) -> None:
         """Wait until all is done; what takes longer than ``seconds`` is broken off."""
