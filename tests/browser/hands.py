@@ -22,7 +22,8 @@ async def focused(page: Page) -> str:
 
 
 async def fits(page: Page) -> None:
-    """Nothing is wider than the screen."""
+    """The page is there, and nothing is wider than the screen."""
+    await page.wait_for_load_state()  # a click leads on before the page is there
     wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide[0] <= wide[1], f"{page.url} is {wide[0]} px wide"
 

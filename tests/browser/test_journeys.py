@@ -19,7 +19,7 @@ TITLE = {
     "en": "Function-Specific HazMat Training",
     "es": "Capacitación en materiales peligrosos (HazMat) específica para su función",
 }
-# (size, language, scripts, keyboard)
+# (size, language, scripts, keyboard); by the keyboard also in the dark
 WAYS = {
     "phone": (PHONE, "en", True, False),
     "desk-spanish": (DESK, "es", True, False),
@@ -40,7 +40,7 @@ every_way = pytest.mark.parametrize("way", WAYS)
 async def visiting(site: Site, who: str, kind: str, way: str) -> AsyncIterator[Hands]:
     """Signed in, in that way."""
     size, language, scripts, keyboard = WAYS[way]
-    async with site.visit(size=size, scripts=scripts) as page:
+    async with site.visit(size=size, scripts=scripts, dark=keyboard) as page:
         hands = Hands(page, f"{kind}-{way}", language, keyboard, scripts)
         await hands.sign_in(who)
         yield hands

@@ -8,6 +8,7 @@ from playwright.async_api import Locator, Page, expect
 
 from specchem.db.database import Database
 from tests.browser.conftest import DESK, PHONE, Site, picture
+from tests.browser.hands import fits
 from tests.courses.test_archive import packed
 from tests.web.test_keeping_courses import another
 
@@ -30,9 +31,7 @@ FOUND = [
 
 
 async def look(page: Page, name: str) -> None:
-    await page.wait_for_load_state()
-    wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert wide[0] <= wide[1], f"{name} is {wide[0]} px wide"
+    await fits(page)
     scrolled = await page.evaluate(
         "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth)"
         ".map(one => `${one.getAttribute('aria-label')} ${one.scrollWidth} px`)"
@@ -148,7 +147,7 @@ async def test_a_plant_is_added_renamed_closed_and_opened_and_the_system_read(
         await examine(fresh)
         await page.reload()
         await expect(page.get_by_role("row", name="Enable RLS policies")).to_contain_text("puts it back.")
-        await page.get_by_text("Every day in a table").click()
+        await page.get_by_text("Every day in a table", exact=True).click()
         await look(page, f"{where}-system")
 
 
@@ -222,7 +221,7 @@ async def test_a_version_is_withdrawn_and_a_plant_renamed_by_keyboard_alone(
         await examine(fresh)
         await reach(page, page.get_by_role("link", name="System", exact=True))
         await page.keyboard.press("Enter")
-        await reach(page, page.get_by_text("Every day in a table"))
+        await reach(page, page.get_by_text("Every day in a table", exact=True))
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("columnheader", name="Sections read")).to_be_visible()
         await look(page, "dark-system")
@@ -253,5 +252,5 @@ async def test_it_speaks_spanish(site: Site, fresh: Database) -> None:
         await look(page, "spanish-close")
         await examine(fresh)
         await page.goto("/admin/system")
-        await page.get_by_text("Cada día en una tabla").click()
+        await page.get_by_text("Cada día en una tabla", exact=True).click()
         await look(page, "spanish-system")

@@ -10,6 +10,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from specchem.db.database import Database
 from tests.browser.conftest import DESK, PHONE, Site, picture, sign_in
+from tests.browser.hands import fits
 from tests.browser.test_main_job import answer, turn_to
 from tests.world import World
 
@@ -321,5 +322,4 @@ async def test_a_learners_page_weighs_little(site: Site, language: str) -> None:
             assert 20 * 1024 < sum(weights.values()) <= 60 * 1024, weights
             await expect(page.locator("html")).to_have_attribute("lang", language)
             await picture(page, f"phone-{language}-{at.strip('/').rpartition('/')[2] or 'home'}")
-            wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-            assert wide[0] <= wide[1], at
+            await fits(page)

@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 
 from specchem.db.database import Database
 from tests.browser.conftest import PASSWORD, PHONE, Site, picture, sign_in
+from tests.browser.hands import fits, focused
 from tests.world import World
 
 HAZMAT = "/courses/function-specific-hazmat"
@@ -21,19 +22,6 @@ async def owner(fresh: Database) -> AsyncIterator[Owner]:
     connection = await asyncpg.connect(fresh.platform)
     yield connection
     await connection.close()
-
-
-async def focused(page: Page) -> str:
-    """What has the focus, as a person would name it; asserts that one can see it."""
-    said: str = await page.evaluate("""() => {
-        const one = document.activeElement, style = getComputedStyle(one), box = one.getBoundingClientRect();
-        const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
-        const seen = outlined || style.boxShadow !== "none" || one === document.body;
-        if (!seen) throw Error("unseen focus: " + one.outerHTML);
-        if (box.bottom < 0 || box.top > innerHeight) throw Error("focus out of sight: " + one.outerHTML);
-        return [one.tagName.toLowerCase(), one.type || "", one.className || one.name || one.id].join(" ").trim();
-    }""")
-    return said
 
 
 async def tab_to(page: Page, selector: str, *, most: int = 60) -> None:
@@ -144,17 +132,13 @@ async def test_a_small_dark_screen_has_no_barriers_and_no_second_scroll_bar(
     await owner.execute("update plants set name = $1 where name = 'Columbus, OH'", LONG)
     section, question = next(iter(people.answers))
 
-    async def fits(page: Page, name: str) -> None:
-        wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert wide[0] <= wide[1], f"{name} is {wide[0]} px wide"
-
     async def look(page: Page, name: str) -> None:
-        await fits(page, name)
+        await fits(page)
         await picture(page, f"dark-{name}")
 
     async with site.visit(size=PHONE, dark=True) as page:
         await page.goto(f"/login?next={HAZMAT}")
-        await fits(page, "login")
+        await fits(page)
         await sign_in(page, "ana", "wrong password")
         await expect(page.get_by_role("alert").first).to_contain_text("do not go together")
         await look(page, "login-error")
@@ -162,12 +146,12 @@ async def test_a_small_dark_screen_has_no_barriers_and_no_second_scroll_bar(
         await page.wait_for_url("**/")
         for at in ("/", "/courses/outside", "/courses/outside/done", HAZMAT):
             await page.goto(at)
-            await fits(page, at)
+            await fits(page)
         await page.goto(f"{HAZMAT}/done")
         await look(page, "done")
         for other in dict.fromkeys([*people.plain_sections, *(at for at, _ in people.answers)]):
             await page.goto(f"{HAZMAT}/{other}")
-            await fits(page, other)
+            await fits(page)
         await page.goto("/nope")
         await look(page, "error")
         await page.goto(f"{HAZMAT}/{section}")

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from specchem.demo import PASSWORD, make_demo
 from tests.browser.conftest import DESK, PHONE, Site, open_site, picture, sign_in
+from tests.browser.hands import fits
 from tests.conftest import Cluster
 
 
@@ -36,12 +37,6 @@ async def demo(cluster: Cluster, chromium: Browser) -> AsyncIterator[Site]:
         yield site
 
 
-async def fits(page: Page) -> None:
-    """Nothing is wider than the screen."""
-    wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert wide[0] <= wide[1], f"{page.url} is {wide[0]} px wide"
-
-
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_from_the_plant_to_who_is_stuck_and_why(demo: Site, size: dict[str, int], dark: bool) -> None:
@@ -49,6 +44,7 @@ async def test_from_the_plant_to_who_is_stuck_and_why(demo: Site, size: dict[str
     async with demo.visit(size=size, dark=dark) as page:
         await sign_in(page, "manager", PASSWORD)
         await page.get_by_role("link", name="Columbus, OH").click()
+        await expect(page.get_by_role("heading", level=1, name="Columbus, OH")).to_be_visible()
         await fits(page)
         await picture(page, f"{name}-plant", whole=True)
         await page.get_by_role("link", name="Stuck").click()
