@@ -65,8 +65,8 @@ async def find_the_done(page: Page) -> None:
 
 @pytest.mark.parametrize(
     ("size", "scripts", "name"),
-    [(DESK, True, "desk"), (PHONE, True, "phone"), (PHONE, False, None)],
-    ids=["desk", "phone", "phone-without-scripts"],
+    [(DESK, True, "desk"), (PHONE, False, None)],
+    ids=["desk", "phone-without-scripts"],
 )
 async def test_the_main_job(
     site: Site, people: World, size: dict[str, int], scripts: bool, name: str | None

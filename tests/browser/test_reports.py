@@ -139,6 +139,7 @@ async def test_what_charts_draw_stands_out(demo: Site, dark: bool) -> None:
     async with demo.visit(dark=dark) as page:
         await sign_in(page, "manager", PASSWORD)
         await page.get_by_role("link", name="Columbus, OH").click()
+        await expect(page.get_by_role("heading", level=1, name="Columbus, OH")).to_be_visible()
         for part in (".chart .bar", ".interval .span", ".interval .dot", ".chart .axis"):
             ratio = await page.evaluate(CONTRAST, part)
             assert ratio >= 3, f"{part}: {ratio:.2f}"
