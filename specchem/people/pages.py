@@ -92,9 +92,12 @@ async def _invite(
             )  # fmt: skip
         except ValidationError as error:
             fault = error.errors()[0]
-            sentence = (
-                f"{_(FIELDS[str(fault['loc'][0])])}: {told(fault['msg'].removeprefix('Value error, '))}"
-            )
+            # What is amiss with an address is a sentence of its own; of another field it says which.
+            sentence = fault.get("ctx", {}).get("reason")
+            if sentence is None:
+                sentence = (
+                    f"{_(FIELDS[str(fault['loc'][0])])}: {told(fault['msg'].removeprefix('Value error, '))}"
+                )
             wrong[email] = Invited(email, None, False, sentence)
         except ValueError:
             wrong[email] = Invited(email, None, False, "Choose a plant.")

@@ -167,6 +167,9 @@ async def test_a_plant_manager(site: Site, people: World, way: str) -> None:
         await hands.type(hands.field("E-mail addresses"), "not an address")
         await hands.press(hands.button("Send the invitations"))
         await expect(page.get_by_role("alert").or_(page.get_by_role("status")).first).to_be_visible()
+        await expect(
+            page.get_by_text(hands.say("An email address must have an @-sign.")).first
+        ).to_be_visible()
         await hands.look("invite-fault")
         await hands.type(hands.field("E-mail addresses"), "zoe@example.com")
         await hands.press(hands.button("Send the invitations"))
@@ -251,4 +254,6 @@ async def test_hr(site: Site, people: World, way: str) -> None:
         await hands.press(hands.link("Send the invitations"))
         await hands.press(hands.button("Send them"))
         await expect(page.get_by_text(hands.say("All invitations are sent."))).to_be_visible()
+        row = page.get_by_role("row").filter(has_text="zoe@example.com")
+        await expect(row).not_to_contain_text(hands.say("not yet"))
         await hands.look("sent")
