@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 # How many processes run the tests, each with servers of its own; 0: this one.
-WORKERS ?= 0
+WORKERS ?= 2
 VENDOR := specchem/web/static/vendor
 
 help: ## this list
@@ -21,7 +21,7 @@ setup: .venv/run.ok ## install what `make run` needs into .venv, in this folder
 run: .venv/run.ok ## start the product with demo people on 127.0.0.1:8000
 	@SPECCHEM_LOG_FORMAT=$${SPECCHEM_LOG_FORMAT:-text} exec $(BIN)/specchem serve --demo
 
-test: .venv/dev.ok ## set up, then lint, types and every test (WORKERS=2 in two processes)
+test: .venv/dev.ok ## set up, then lint, types and every test (WORKERS=0 in one process)
 	@$(MAKE) --no-print-directory check
 	@bash tools/browser.sh
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile

@@ -4,7 +4,6 @@ import asyncio
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -495,9 +494,11 @@ async def test_health(own: Served) -> None:
 
 
 async def test_health_and_all_doors_while_the_database_is_away(
-    cluster: Cluster, fresh: Database, tmp_path: Path
+    cluster: Cluster, fresh: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    way = tmp_path / "way"  # to the server's socket
+    way = (
+        tmp_path_factory.mktemp("way") / "s"
+    )  # to the server's socket, whose path has 107 characters at most
     way.symlink_to(cluster.server.socket_dir)
     there, around = str(cluster.server.socket_dir), str(way)
     by_the_way = replace(fresh, api=fresh.api.replace(there, around), auth=fresh.auth.replace(there, around))

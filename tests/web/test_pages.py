@@ -877,7 +877,7 @@ async def test_a_percentage_is_never_more_than_the_whole(own: Served) -> None:
     for who, at in (("max", f"/plants/{own.world.plant['Columbus, OH']}"), ("hana", "/company")):
         async with visiting(own, who) as tab:
             page = await tab.get(at)
-            shown = [int(one) for one in re.findall(r"(\d+) %", page.text)]
+            shown = [int(one) for one in re.findall(r"(\d+)%", page.text)]
             assert shown
             assert max(shown) <= 100
             bars = re.findall(r'class="bar" x="0" y="0" width="([\d.]+)"', page.text)
