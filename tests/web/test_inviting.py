@@ -157,7 +157,7 @@ async def test_a_manager_invites_from_the_page(own: Served) -> None:
         page = await tab.send("/invitations", ("emails", typed), ("plant_id", plant), ("role", "hr_admin"))
         assert is_page(page, 200)
         assert "one@example.com : " in words(page)
-        assert "not-an-address : email" in words(page)
+        assert "not-an-address : An email address must have an @-sign." in words(page)
         assert (await own.get("max", PATH)).json() == []  # a role was asked for
         page = await tab.send("/invitations", ("emails", typed), ("plant_id", plant))
         assert "one@example.com : the mail is on its way." in words(page)
