@@ -78,21 +78,26 @@ class Hands:
         """A box, or one choice of several."""
         if not self.keyboard:
             return await what.check()
-        group = self.page.locator(f"input[type=radio][name='{await what.get_attribute('name')}']")
         if await what.get_attribute("type") == "checkbox":
             await self.reach(what)
-            return await self.page.keyboard.press("Space")
-        # Of a group the keyboard stops at one, and the arrows go on from there.
-        card = what.locator("xpath=ancestor::form[1]").locator(group)
-        await self.reach(card.and_(self.page.locator(":checked")) if await card.locator(":scope:checked").count()
-                         else card.first)  # fmt: skip
-        element = await what.element_handle()
-        await self.page.keyboard.press("Space")
-        for _ in range(await card.count()):
-            if await self.page.evaluate("one => one === document.activeElement", element):
-                break
-            await self.page.keyboard.press("ArrowDown")
+        else:
+            # Of a group the keyboard stops at the chosen one or the first, and the arrows go on from there.
+            group = what.locator("xpath=ancestor::form[1]").locator("input[type=radio]")
+            chosen = group.and_(self.page.locator(":checked"))
+            await self.reach(chosen if await chosen.count() else group.first)
+            element = await what.element_handle()
+            while not await self.page.evaluate("one => one === document.activeElement", element):
+                await self.page.keyboard.press("ArrowDown")
+        if not await what.is_checked():
+            await self.page.keyboard.press("Space")
         return await expect(what).to_be_checked()
+
+    async def untick(self, what: Locator) -> None:
+        """A box that is ticked."""
+        if not self.keyboard:
+            return await what.uncheck()
+        await self.reach(what)
+        return await self.page.keyboard.press("Space")
 
     async def type(self, what: Locator, text: str) -> None:
         """Into a field, instead of what is there."""

@@ -49,7 +49,7 @@ async def visiting(site: Site, who: str, kind: str, way: str) -> AsyncIterator[H
 async def answer(hands: Hands, card: Locator, choices: list[str]) -> None:
     """Choose these and no other, and send."""
     for box in await card.locator("input[type=checkbox]:checked").all():
-        await hands.press(box) if not hands.keyboard else await hands.tick(box)
+        await hands.untick(box)
     for choice in choices:
         await hands.tick(card.locator(f"input[value={choice}]"))
     await hands.press(card.get_by_role("button"))

@@ -4,11 +4,11 @@ import json
 
 import asyncpg
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
 from specchem.db.database import Database
 from tests.browser.conftest import DESK, PHONE, Site, picture
-from tests.browser.hands import fits
+from tests.browser.hands import Hands, fits
 from tests.courses.test_archive import packed
 from tests.web.test_keeping_courses import another
 
@@ -182,47 +182,44 @@ async def test_all_of_it_works_without_scripts(site: Site, fresh: Database) -> N
         await expect(page.get_by_role("row", name="Enable RLS policies")).to_be_visible()
 
 
-async def reach(page: Page, wanted: Locator) -> None:
-    """By the tabulator alone."""
-    for _ in range(80):
-        if await wanted.evaluate("one => one === document.activeElement"):
-            return
-        await page.keyboard.press("Tab")
-    raise AssertionError(f"{wanted} cannot be reached")
-
-
-async def test_a_version_is_withdrawn_and_a_plant_renamed_by_keyboard_alone(
-    site: Site, fresh: Database
-) -> None:
-    async with site.visit("dev", size=DESK, dark=True) as page:
-        await expect(page.get_by_role("heading", name="My courses")).to_be_visible()
-        await reach(page, page.get_by_role("link", name="Courses", exact=True))
-        await page.keyboard.press("Enter")
-        await reach(page, page.get_by_role("link", name="Function-Specific HazMat Training 1.0"))
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Withdraw version 1.0?")).to_be_visible()
+async def test_all_of_it_by_the_keyboard_alone(site: Site, fresh: Database) -> None:
+    async with site.visit(size=DESK, dark=True) as page:
+        hands = Hands(page, "keeping-dark", keyboard=True)
+        await hands.sign_in("dev")
+        await hands.press(hands.link("Courses"))
+        await hands.press(page.get_by_role("link", name="Function-Specific HazMat Training 1.0"))
+        await hands.heading("Withdraw version 1.0?")
         await look(page, "dark-withdraw")
-        await reach(page, page.get_by_role("button", name="Withdraw"))
-        await page.keyboard.press("Enter")
+        await hands.press(hands.button("Withdraw"))
         await expect(page.get_by_role("row", name="Withdrawn")).to_be_visible()
         await look(page, "dark-courses")
 
-        await reach(page, page.get_by_role("link", name="Plants", exact=True))
+        await hands.press(hands.button("Load a course from a file"))
+        await hands.heading("Load a course")
+        await choose(page, GOOD)  # the system's own window, not the page's
+        await hands.press(hands.button("Load it as a draft"))
+        await hands.press(page.locator(".map a").nth(1))
+        await hands.press(page.locator(".crumb").get_by_role("link"))
+        await hands.press(hands.button("Publish"))
+        await hands.heading("Publish version 9.0?")
+        await hands.press(hands.button("Publish"))
+        await expect(page.get_by_role("row", name="9.0")).to_contain_text("Offered")
+
+        await hands.press(hands.link("Plants"))
+        await hands.heading("Plants")
+        await hands.press(page.get_by_role("link", name="Denver, CO", exact=True))
+        await hands.heading("Denver, CO")
+        await hands.type(hands.field("Name"), "Boulder, CO")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Plants")).to_be_visible()
-        await reach(page, page.get_by_role("link", name="Denver, CO", exact=True))
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Denver, CO")).to_be_visible()
-        await reach(page, page.get_by_label("Name"))
-        await page.keyboard.press("Control+a")
-        await page.keyboard.type("Boulder, CO")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("row", name="Boulder, CO")).to_be_visible()
+        row = page.get_by_role("row", name="Boulder, CO")
+        await hands.press(row.get_by_role("link", name="Close"))
+        await hands.press(hands.button("Close the plant"))
+        await hands.press(row.get_by_role("button", name="Open again"))
+        await expect(row.get_by_role("link", name="Close")).to_be_visible()
+
         await examine(fresh)
-        await reach(page, page.get_by_role("link", name="System", exact=True))
-        await page.keyboard.press("Enter")
-        await reach(page, page.get_by_text("Every day in a table", exact=True))
-        await page.keyboard.press("Enter")
+        await hands.press(hands.link("System"))
+        await hands.press(page.get_by_text("Every day in a table", exact=True))
         await expect(page.get_by_role("columnheader", name="Sections read")).to_be_visible()
         await look(page, "dark-system")
 
